@@ -1,0 +1,52 @@
+# One static library per folder of src/, and one test program beside it.
+include(GNUInstallDirs)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+
+add_library(wan_options INTERFACE)
+target_compile_options(wan_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers>
+  $<$<AND:$<BOOL:${WAN_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>)
+if(WAN_SANITIZE)
+  target_compile_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE})
+endif()
+
+# wan_library(NAME DEPS lib... [EXCLUDE regex...]): every *.cpp of this folder except tests and the
+# alternatives named by EXCLUDE (the other half of a with/without pair such as nccl.cpp, no_nccl.cpp).
+function(wan_library name)
+  cmake_parse_arguments(ARG "" "" "DEPS;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  foreach(pattern IN LISTS ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "/${pattern}$")
+  endforeach()
+  add_library(wan_${name} STATIC ${sources})
+  target_include_directories(wan_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(wan_${name} PUBLIC ${ARG_DEPS} PRIVATE wan_options)
+endfunction()
+
+# wan_test(NAME DEPS lib... [LABELS label...]): all *_test.cpp of this folder as one GoogleTest program.
+function(wan_test name)
+  if(NOT WAN_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "DEPS;LABELS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(wan_${name}_test ${sources})
+  target_include_directories(wan_${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(wan_${name}_test PRIVATE ${ARG_DEPS} wan_options GTest::gtest_main GTest::gmock)
+  target_compile_definitions(wan_${name}_test PRIVATE WAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  include(GoogleTest)
+  gtest_discover_tests(wan_${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
+endfunction()
