@@ -1,0 +1,32 @@
+#pragma once
+#include <functional>
+#include <string_view>
+
+#include "core/memory.h"
+
+namespace wan {
+
+namespace ops {
+struct KernelTable;
+}
+
+/// Called with the name and value of an intermediate, such as "step00.cond"; see --dump.
+using TraceTap = std::function<void(std::string_view name, const Tensor& value)>;
+
+/// What every computation gets as its first argument. There is no "current" anything.
+struct Context {
+  Arena* arena = nullptr;                    ///< scratch on the device
+  const ops::KernelTable* kernels = nullptr;  ///< one function pointer per op
+  DType compute = DType::f32;                ///< dtype of matrix work and of the activations that feed it: f32 or bf16
+  int threads = 1;                           ///< CPU threads of one kernel
+  void* stream = nullptr;                    ///< the device's queue; absent on the CPU
+  TraceTap trace;                            ///< absent unless somebody listens
+
+  Device device() const noexcept { return arena->memory().device(); }
+  Tensor make(DType dtype, const Shape& shape) { return arena->make(dtype, shape); }
+  void tap(std::string_view name, const Tensor& value) const {
+    if (trace) trace(name, value);
+  }
+};
+
+}  // namespace wan
