@@ -1,0 +1,225 @@
+#pragma once
+#include <span>
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+/// The kernel table: one function pointer per op, one table per back end. The functions of ops/*.h check
+/// their arguments, make the output and call through the table; kernels trust what they are given.
+namespace wan::ops {
+
+enum class Activation : uint8_t { none, gelu_tanh, silu };
+
+/// y[m,n] = act(sum_k x[m,k] w[n,k] + b[n]); rows of x and y may be strided, their last dimension is dense.
+struct LinearArgs {
+  Tensor x;  // [M, K] f32 or bf16
+  Tensor w;  // [N, K] dtype of x
+  Tensor b;  // [N] f32, or absent
+  Tensor y;  // [M, N] f32 or bf16
+  Activation activation = Activation::none;
+};
+
+/// y = norm(x) * (1 + scale) + shift with norm(x) = (x - mean) / sqrt(var + eps) over the last dimension.
+/// Rows [0, split) use row 0 of scale and shift, the others the last row. Statistics in f32 or better.
+struct NormModulateArgs {
+  Tensor x;             // [L, C] f32
+  Tensor shift, scale;  // [R, C] f32, rows may be strided, R is 1 or 2
+  Tensor y;             // [L, C] f32 or bf16
+  int64_t split = 0;
+  float eps = 1e-6f;
+};
+
+/// y = norm(x) * w + b, norm as above.
+struct LayerNormArgs {
+  Tensor x;     // [L, C] f32
+  Tensor w, b;  // [C] f32
+  Tensor y;     // [L, C] f32 or bf16
+  float eps = 1e-6f;
+};
+
+/// y = x / sqrt(mean(x^2) + eps) * w over the last dimension (T5).
+struct RmsNormArgs {
+  Tensor x;  // [L, C] f32
+  Tensor w;  // [C] f32
+  Tensor y;  // [L, C] f32 or bf16
+  float eps = 1e-6f;
+};
+
+/// y = x / max(|x|, 1e-12) * sqrt(C) * gamma, then SiLU if asked, over the channels of a channels-last tensor (VAE).
+struct ChannelNormArgs {
+  Tensor x;      // [N, C] f32 or bf16, N = T*H*W
+  Tensor gamma;  // [C] f32
+  Tensor y;      // [N, C] dtype of x
+  bool silu = false;
+};
+
+/// cos and sin of a rotary embedding over (frame, height, width); one table per axis.
+struct Rope3d {
+  Tensor frame;   // [F, pairs_f, 2] f32: (cos, sin) of position * 10000^(-2i/d_axis)
+  Tensor height;  // [H, pairs_h, 2] f32
+  Tensor width;   // [W, pairs_w, 2] f32
+  int64_t tokens() const noexcept { return frame.dim(0) * height.dim(0) * width.dim(0); }
+};
+
+/// In place: x = rmsnorm over the whole width of x, times w; then, if rope is given, rotate neighbouring
+/// pairs (x[2i], x[2i+1]) of each head by the angle of the token's (frame, height, width). Arithmetic in f32.
+struct RmsNormRopeArgs {
+  Tensor x;  // [L, C] f32 or bf16
+  Tensor w;  // [C] f32
+  const Rope3d* rope = nullptr;
+  int64_t heads = 1;
+  int64_t first_token = 0;  // position of row 0 in the whole sequence
+  float eps = 1e-6f;
+};
+
+/// y[i,h] = sum_j softmax_j(scale * q[i,h].k[j,h] + bias) v[j,h]. Softmax in f32. Never an Lq x Lk matrix.
+/// rel_bias[h, j - i + Lq - 1] is added to the score of (i, j) where given (T5).
+struct AttentionArgs {
+  Tensor q;         // [Lq, H, D] f32 or bf16
+  Tensor k, v;      // [Lk, H, D] dtype of q; rows may be strided, [H, D] dense
+  Tensor rel_bias;  // [H, Lq + Lk - 1] f32, or absent
+  Tensor y;         // [Lq, H, D] dtype of q
+  float scale = 1.f;
+};
+
+/// x += y * gate (gate absent: 1), rows of gate chosen as in NormModulateArgs.
+struct GatedAddArgs {
+  Tensor x;     // [L, C] f32 or bf16, in place
+  Tensor y;     // [L, C] f32 or bf16
+  Tensor gate;  // [R, C] f32, rows may be strided, or absent
+  int64_t split = 0;
+};
+
+/// a = gelu_tanh(a) * b, in place (T5's gated feed-forward).
+struct GeluMulArgs {
+  Tensor a, b;  // equal shapes, f32 or bf16
+};
+
+/// y = silu(x).
+struct SiluArgs {
+  Tensor x, y;  // equal shapes, f32
+};
+
+/// y = x in another dtype (f32 <-> bf16, round to nearest even).
+struct ConvertArgs {
+  Tensor x, y;
+};
+
+/// y = sum_i coefficient[i] * x[i], accumulated in f64 or with fused f32, in the order given. y may be one of x.
+struct CombineArgs {
+  static constexpr int max_terms = 8;
+  std::array<Tensor, max_terms> x;  // f32, equal shapes
+  std::array<float, max_terms> coefficient{};
+  int terms = 0;
+  Tensor y;  // f32
+};
+
+/// y[n] = table[ids[n]].
+struct EmbeddingArgs {
+  Tensor table;  // [V, C] f32, bf16 or f16
+  std::span<const int32_t> ids;  // on the host
+  Tensor y;      // [n, C] f32
+};
+
+/// Tokens of a latent video: y[token(f,h,w), ((c*pt + i)*ph + j)*pw + k] = x[c, f*pt+i, h*ph+j, w*pw+k];
+/// channels of x come first, then those of `extra` (the image condition).
+struct PatchifyArgs {
+  Tensor x;      // [C, F, H, W] f32
+  Tensor extra;  // [C2, F, H, W] f32, or absent
+  Tensor y;      // [L, (C + C2) * pt*ph*pw] f32 or bf16
+  std::array<int64_t, 3> patch{1, 2, 2};
+};
+
+/// y[c, f*pt+i, h*ph+j, w*pw+k] = x[token(f,h,w), ((i*ph + j)*pw + k)*C + c] (upstream's unpatchify).
+struct UnpatchifyArgs {
+  Tensor x;  // [L, pt*ph*pw * C] f32
+  Tensor y;  // [C, F, H, W] f32
+  std::array<int64_t, 3> patch{1, 2, 2};
+};
+
+/// Convolution over a channels-last video. In time: `history` holds the frames before x (up to KT-1; missing
+/// ones are zero), so that a clip in chunks gives what the whole clip gives; with `time_valid` no zero frames are
+/// put in front (history and x must then hold at least KT frames). In space: zero padding as given. If `upsample`,
+/// x and history are first doubled in height and width by nearest neighbour.
+struct ConvArgs {
+  Tensor x;        // [T, H, W, C] f32 or bf16
+  Tensor history;  // [t <= KT-1, H, W, C] dtype of x, or absent
+  Tensor w;        // [O, KT, KH, KW, C] dtype of x
+  Tensor b;        // [O] f32, or absent
+  Tensor y;        // [T', H', W', O] dtype of x
+  std::array<int64_t, 3> stride{1, 1, 1};
+  int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
+  bool time_valid = false;
+  bool upsample = false;
+};
+
+/// VAE 2.2's parameter-free shortcuts (upstream's AvgDown3D and DupUp3D), added onto y.
+struct ResampleShortcutArgs {
+  Tensor x;  // [T, H, W, C] f32 or bf16
+  Tensor y;  // [T', H', W', O] dtype of x; the shortcut is added to it
+  int64_t factor_t = 1, factor_s = 1;
+  bool first_chunk = false;  // up only: drop the first factor_t - 1 frames
+};
+
+/// y[2t + i, h, w, c] = x[t, h, w, i*C + c], i in {0, 1}: the frames that time_conv makes.
+struct InterleaveTimeArgs {
+  Tensor x;  // [T, H, W, 2C] f32 or bf16
+  Tensor y;  // [2T, H, W, C]
+};
+
+/// Planar to channels-last, with a per-channel affine map and an optional space-to-depth of `patch`:
+/// y[t, h, w, (c*p + r)*p + q] = x[c, t, h*p + q, w*p + r] * scale[c] + shift[c]  (upstream's patchify: (c r q)).
+struct ToChannelsLastArgs {
+  Tensor x;             // [C, T, H, W] f32, may be strided (a slice in time)
+  Tensor scale, shift;  // [C] f32, or absent (1, 0)
+  Tensor y;             // [T, H/p, W/p, C*p*p] f32 or bf16
+  int64_t patch = 1;
+};
+
+/// The inverse of the above, clamped to [-1, 1] if asked: y[c, t, h*p + q, w*p + r] = x[t, h, w, (c*p + r)*p + q] * scale[c] + shift[c].
+struct ToPlanarArgs {
+  Tensor x;             // [T, H/p, W/p, C*p*p] f32 or bf16
+  Tensor scale, shift;  // [C] f32, or absent
+  Tensor y;             // [C, T, H, W] f32, may be strided (a slice in time)
+  int64_t patch = 1;
+  bool clamp = false;
+};
+
+/// *result = 1 if every element is finite, else 0.
+struct AllFiniteArgs {
+  Tensor x;  // f32
+  bool* result = nullptr;
+};
+
+struct KernelTable {
+  const char* name = "";
+  void (*linear)(Context&, const LinearArgs&) = nullptr;
+  void (*norm_modulate)(Context&, const NormModulateArgs&) = nullptr;
+  void (*layer_norm)(Context&, const LayerNormArgs&) = nullptr;
+  void (*rms_norm)(Context&, const RmsNormArgs&) = nullptr;
+  void (*channel_norm)(Context&, const ChannelNormArgs&) = nullptr;
+  void (*rms_norm_rope)(Context&, const RmsNormRopeArgs&) = nullptr;
+  void (*attention)(Context&, const AttentionArgs&) = nullptr;
+  void (*gated_add)(Context&, const GatedAddArgs&) = nullptr;
+  void (*gelu_mul)(Context&, const GeluMulArgs&) = nullptr;
+  void (*silu)(Context&, const SiluArgs&) = nullptr;
+  void (*convert)(Context&, const ConvertArgs&) = nullptr;
+  void (*combine)(Context&, const CombineArgs&) = nullptr;
+  void (*embedding)(Context&, const EmbeddingArgs&) = nullptr;
+  void (*patchify)(Context&, const PatchifyArgs&) = nullptr;
+  void (*unpatchify)(Context&, const UnpatchifyArgs&) = nullptr;
+  void (*conv)(Context&, const ConvArgs&) = nullptr;
+  void (*avg_down)(Context&, const ResampleShortcutArgs&) = nullptr;
+  void (*dup_up)(Context&, const ResampleShortcutArgs&) = nullptr;
+  void (*interleave_time)(Context&, const InterleaveTimeArgs&) = nullptr;
+  void (*to_channels_last)(Context&, const ToChannelsLastArgs&) = nullptr;
+  void (*to_planar)(Context&, const ToPlanarArgs&) = nullptr;
+  void (*all_finite)(Context&, const AllFiniteArgs&) = nullptr;
+};
+
+/// The CPU back end: oneDNN where it is built in, plain loops for the rest.
+const KernelTable& cpu_kernels() noexcept;
+/// Does nothing: for the planner, which runs the model code on memory that does not exist.
+const KernelTable& dry_kernels() noexcept;
+
+}  // namespace wan::ops
