@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -22,6 +23,14 @@ class HostMemory final : public MemoryResource {
   }
   void deallocate(void* memory, int64_t) noexcept override { std::free(memory); }
   Device device() const noexcept override { return {}; }
+  void upload(void* destination, const void* host, int64_t bytes) override { copy(destination, host, bytes); }
+  void download(void* host, const void* source, int64_t bytes) override { copy(host, source, bytes); }
+  void fill_zero(void* memory, int64_t bytes) override { std::memset(memory, 0, static_cast<size_t>(bytes)); }
+
+ private:
+  static void copy(void* to, const void* from, int64_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
 };
 
 }  // namespace

@@ -17,6 +17,11 @@ class MemoryResource {
   virtual void* allocate(int64_t bytes) = 0;
   virtual void deallocate(void* memory, int64_t bytes) noexcept = 0;
   virtual Device device() const noexcept = 0;
+
+  /// Copies between host memory and this device; for small things outside the step loop. Waits for the copy.
+  virtual void upload(void* destination, const void* host, int64_t bytes) = 0;
+  virtual void download(void* host, const void* source, int64_t bytes) = 0;
+  virtual void fill_zero(void* memory, int64_t bytes) = 0;
 };
 
 /// Host memory; one shared stateless object.
@@ -28,6 +33,9 @@ class DryMemory final : public MemoryResource {
   void* allocate(int64_t bytes) override;
   void deallocate(void*, int64_t bytes) noexcept override { in_use_ -= bytes; }
   Device device() const noexcept override { return {Device::Kind::dry, 0}; }
+  void upload(void*, const void*, int64_t) override {}
+  void download(void*, const void*, int64_t) override {}
+  void fill_zero(void*, int64_t) override {}
   int64_t in_use() const noexcept { return in_use_; }
 
  private:

@@ -10,5 +10,8 @@ Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, D
 /// The same with the dtype of the matrix work, ctx.compute.
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b = {},
               Activation activation = Activation::none);
+/// The same into an existing y [M, N], f32 or bf16.
+void linear_into(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& y,
+                 Activation activation = Activation::none);
 
 }  // namespace wan::ops
