@@ -26,7 +26,7 @@ std::string amount(int64_t bytes, const Unit& unit) {
 
 }  // namespace
 
-std::string quoted(std::string_view untrusted) {
+std::string printable(std::string_view untrusted) {
   constexpr size_t limit = 120;
   std::string out = "'";
   for (const char c : untrusted) {
