@@ -13,9 +13,11 @@ struct ConvShape {
   static ConvShape same(int64_t k) { return {{1, 1, 1}, k / 2, k / 2, k / 2, k / 2, false, false}; }
 };
 
-/// Causal convolution of a channels-last video: x [T, H, W, C]; history [t, H, W, C] (t <= KT-1) or absent; w [O, KT, KH, KW, C]
-/// dtype of x; b [O] f32 or absent. Gives [T', H', W', O] of x's dtype. Follows upstream's CausalConv3d and Conv2d (KT = 1).
-Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b, const ConvShape& shape);
+/// Causal convolution of a channels-last video: x [T, H, W, C]; history [t, H, W, C] (t <= KT-1) or absent; w [O, KT,
+/// KH, KW, C] dtype of x; b [O] f32 or absent. Gives [T', H', W', O] of x's dtype. Follows upstream's CausalConv3d and
+/// Conv2d (KT = 1).
+Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+            const ConvShape& shape);
 
 /// y += AvgDown3D(x): means over groups of channels and a factor_t x factor_s x factor_s neighbourhood.
 void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s);

@@ -19,7 +19,7 @@ Tensor convert(Context& ctx, const Tensor& x, DType dtype);
 
 struct Term {
   Tensor x;
-  float coefficient = 0.f;
+  double coefficient = 0;
 };
 /// out = sum of coefficient * x over the terms (at most 8), all f32 of one shape; out may be one of them.
 /// Guidance and every solver step are such sums.

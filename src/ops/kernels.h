@@ -105,20 +105,20 @@ struct ConvertArgs {
   Tensor x, y;
 };
 
-/// y = sum_i coefficient[i] * x[i], accumulated in f64 or with fused f32, in the order given. y may be one of x.
+/// y = sum_i coefficient[i] * x[i], accumulated in f64 (solver terms cancel), in the order given. y may be one of x.
 struct CombineArgs {
   static constexpr int max_terms = 8;
   std::array<Tensor, max_terms> x;  // f32, equal shapes
-  std::array<float, max_terms> coefficient{};
+  std::array<double, max_terms> coefficient{};
   int terms = 0;
   Tensor y;  // f32
 };
 
 /// y[n] = table[ids[n]].
 struct EmbeddingArgs {
-  Tensor table;  // [V, C] f32, bf16 or f16
+  Tensor table;                  // [V, C] f32, bf16 or f16
   std::span<const int32_t> ids;  // on the host
-  Tensor y;      // [n, C] f32
+  Tensor y;                      // [n, C] f32
 };
 
 /// Tokens of a latent video: y[token(f,h,w), ((c*pt + i)*ph + j)*pw + k] = x[c, f*pt+i, h*ph+j, w*pw+k];
@@ -176,7 +176,8 @@ struct ToChannelsLastArgs {
   int64_t patch = 1;
 };
 
-/// The inverse of the above, clamped to [-1, 1] if asked: y[c, t, h*p + q, w*p + r] = x[t, h, w, (c*p + r)*p + q] * scale[c] + shift[c].
+/// The inverse of the above, clamped to [-1, 1] if asked: y[c, t, h*p + q, w*p + r] = x[t, h, w, (c*p + r)*p + q] *
+/// scale[c] + shift[c].
 struct ToPlanarArgs {
   Tensor x;             // [T, H/p, W/p, C*p*p] f32 or bf16
   Tensor scale, shift;  // [C] f32, or absent
@@ -189,6 +190,12 @@ struct ToPlanarArgs {
 struct AllFiniteArgs {
   Tensor x;  // f32
   bool* result = nullptr;
+};
+
+/// y = values, from the host's memory; the values may be gone when the call returns.
+struct UploadArgs {
+  std::span<const float> values;
+  Tensor y;  // f32, contiguous
 };
 
 struct KernelTable {
@@ -215,6 +222,7 @@ struct KernelTable {
   void (*to_channels_last)(Context&, const ToChannelsLastArgs&) = nullptr;
   void (*to_planar)(Context&, const ToPlanarArgs&) = nullptr;
   void (*all_finite)(Context&, const AllFiniteArgs&) = nullptr;
+  void (*upload)(Context&, const UploadArgs&) = nullptr;
 };
 
 /// The CPU back end: oneDNN where it is built in, plain loops for the rest.

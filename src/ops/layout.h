@@ -11,10 +11,13 @@ void unpatchify(Context& ctx, const Tensor& x, const Tensor& y, std::array<int64
 
 /// x [C, T, H, W] f32 to [T, H/p, W/p, C*p*p] of dtype ctx.compute, times scale [C] plus shift [C] (both or none).
 Tensor to_channels_last(Context& ctx, const Tensor& x, const Tensor& scale, const Tensor& shift, int64_t patch = 1);
-/// x [T, H/p, W/p, C*p*p] to y [C, T, H, W] f32 (a slice in time is fine), affine as above, clamped to [-1, 1] if asked.
+/// x [T, H/p, W/p, C*p*p] to y [C, T, H, W] f32 (a slice in time is fine), affine as above, clamped to [-1, 1] if
+/// asked.
 void to_planar(Context& ctx, const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& y,
                int64_t patch = 1, bool clamp = false);
 /// Frames from channel pairs: [T, H, W, 2C] to [2T, H, W, C] (VAE upsample3d).
 Tensor interleave_time(Context& ctx, const Tensor& x);
+/// Values of the host as an f32 tensor in ctx.arena.
+Tensor upload(Context& ctx, std::span<const float> values, const Shape& shape);
 
 }  // namespace wan::ops

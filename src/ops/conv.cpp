@@ -1,0 +1,78 @@
+#include "ops/conv.h"
+
+#include "ops/checks.h"
+
+namespace wan::ops {
+namespace {
+
+// Output extent along one axis; the padded input must hold the kernel once.
+int64_t extent(const char* axis, int64_t input, int64_t kernel, int64_t stride) {
+  check(stride > 0 && input >= kernel, "conv", "{} of {} with padding is too small for a kernel of {} at stride {}",
+        axis, input, kernel, stride);
+  return (input - kernel) / stride + 1;
+}
+
+void check_video(const char* op, const char* name, const Tensor& t) {
+  check_activation(op, name, t, 4);
+  check_contiguous(op, name, t);
+}
+
+}  // namespace
+
+Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+            const ConvShape& s) {
+  constexpr auto op = "conv";
+  check_video(op, "x", x);
+  const int64_t t = x.dim(0), h = x.dim(1), wd = x.dim(2), c = x.dim(3);
+  check(w && w.rank() == 5 && w.dtype == x.dtype && w.dim(4) == c && w.contiguous() && w.numel() > 0, op,
+        "w is {}, expected contiguous [O, KT, KH, KW, {}] of dtype {} as x has", to_string(w), c, to_string(x.dtype));
+  const int64_t kt = w.dim(1);
+  int64_t frames = t + kt - 1;
+  if (history) {
+    check_video(op, "history", history);
+    check(history.dtype == x.dtype && history.dim(0) < kt && history.dim(1) == h && history.dim(2) == wd &&
+              history.dim(3) == c,
+          op, "history is {}, expected {} [at most {}, {}, {}, {}]", to_string(history), to_string(x.dtype), kt - 1, h,
+          wd, c);
+  }
+  if (s.time_valid) frames = t + (history ? history.dim(0) : 0);
+  if (b) check_parameter(op, "b", b, {w.dim(0)});
+  check(s.pad_top >= 0 && s.pad_bottom >= 0 && s.pad_left >= 0 && s.pad_right >= 0, op, "padding must not be negative");
+
+  const int64_t scale = s.upsample ? 2 : 1;
+  const Tensor y =
+      ctx.make(x.dtype, {extent("a clip", frames, kt, s.stride[0]),
+                         extent("a height", h * scale + s.pad_top + s.pad_bottom, w.dim(2), s.stride[1]),
+                         extent("a width", wd * scale + s.pad_left + s.pad_right, w.dim(3), s.stride[2]), w.dim(0)});
+  call(ctx, op, &KernelTable::conv,
+       ConvArgs{x, history, w, b, y, s.stride, s.pad_top, s.pad_bottom, s.pad_left, s.pad_right, s.time_valid,
+                s.upsample});
+  return y;
+}
+
+void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s) {
+  constexpr auto op = "add_avg_down";
+  check_video(op, "x", x);
+  check_video(op, "y", y);
+  check(factor_t > 0 && factor_s > 0 && y.dtype == x.dtype && y.dim(0) == div_up(x.dim(0), factor_t) &&
+            y.dim(1) * factor_s == x.dim(1) && y.dim(2) * factor_s == x.dim(2) && y.dim(3) > 0 &&
+            x.dim(3) * factor_t * factor_s * factor_s % y.dim(3) == 0,
+        op, "x is {} and y is {}: not a reduction by {} in time and {} in space", to_string(x), to_string(y), factor_t,
+        factor_s);
+  call(ctx, op, &KernelTable::avg_down, ResampleShortcutArgs{x, y, factor_t, factor_s, false});
+}
+
+void add_dup_up(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s, bool first_chunk) {
+  constexpr auto op = "add_dup_up";
+  check_video(op, "x", x);
+  check_video(op, "y", y);
+  const int64_t dropped = first_chunk ? factor_t - 1 : 0;
+  check(factor_t > 0 && factor_s > 0 && y.dtype == x.dtype && y.dim(0) == x.dim(0) * factor_t - dropped &&
+            y.dim(1) == x.dim(1) * factor_s && y.dim(2) == x.dim(2) * factor_s && x.dim(3) > 0 &&
+            y.dim(3) * factor_t * factor_s * factor_s % x.dim(3) == 0,
+        op, "x is {} and y is {}: not an enlargement by {} in time and {} in space", to_string(x), to_string(y),
+        factor_t, factor_s);
+  call(ctx, op, &KernelTable::dup_up, ResampleShortcutArgs{x, y, factor_t, factor_s, first_chunk});
+}
+
+}  // namespace wan::ops

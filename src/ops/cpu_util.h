@@ -1,0 +1,54 @@
+#pragma once
+#include <cstdint>
+
+#include "core/context.h"
+
+/// Small tools of the CPU kernels.
+namespace wan::ops::cpu {
+
+/// f(i) for i in [0, n) on ctx.threads threads, in contiguous shares. f must not throw.
+template <class F>
+void parallel_for(const Context& ctx, int64_t n, const F& f) {
+  const int threads = static_cast<int>(n < ctx.threads ? (n < 1 ? 1 : n) : ctx.threads);
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t i = 0; i < n; ++i) f(i);
+}
+
+/// f(first, last) over contiguous shares of [0, n), each at least `grain` long.
+template <class F>
+void parallel_ranges(const Context& ctx, int64_t n, int64_t grain, const F& f) {
+  int64_t shares = n / (grain < 1 ? 1 : grain);
+  if (shares > ctx.threads) shares = ctx.threads;
+  if (shares <= 1) {
+    if (n > 0) f(int64_t{0}, n);
+    return;
+  }
+  parallel_for(ctx, shares, [&](int64_t i) { f(n * i / shares, n * (i + 1) / shares); });
+}
+
+inline float load(float v) noexcept { return v; }
+inline float load(bf16 v) noexcept { return static_cast<float>(v); }
+inline void store(float& to, float v) noexcept { to = v; }
+inline void store(bf16& to, float v) noexcept { to = bf16(v); }
+
+/// f.template operator()<T>() with T the element type of an f32 or bf16 tensor.
+template <class F>
+void with_type(DType t, const F& f) {
+  if (t == DType::bf16)
+    f.template operator()<bf16>();
+  else
+    f.template operator()<float>();
+}
+
+/// The first element of row `i` of a tensor whose rows may be strided.
+template <class T>
+T* row(const Tensor& t, int64_t i) noexcept {
+  return static_cast<T*>(t.data) + i * t.stride(0);
+}
+
+/// Row of a modulation tensor [1 or 2, C] for row i: the first up to `split`, then the last.
+inline const float* modulation_row(const Tensor& t, int64_t i, int64_t split) noexcept {
+  return static_cast<const float*>(t.data) + (i < split ? 0 : t.dim(0) - 1) * t.stride(0);
+}
+
+}  // namespace wan::ops::cpu

@@ -1,0 +1,114 @@
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "ops/activation.h"
+#include "ops/cpu.h"
+#include "ops/cpu_util.h"
+
+namespace wan::ops::cpu {
+namespace {
+
+constexpr int64_t grain = 1 << 14;  // elements below which a thread costs more than it brings
+
+// Exact: every f16 value is an f32 value.
+float from_f16(uint16_t bits) {
+  const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  float v = 0.f;
+  if (exponent == 31)
+    v = std::bit_cast<float>(0x7f800000u | static_cast<uint32_t>(fraction) << 13);
+  else if (exponent == 0)
+    v = std::ldexp(static_cast<float>(fraction), -24);
+  else
+    v = std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  return bits & 0x8000 ? -v : v;
+}
+
+}  // namespace
+
+void gated_add(Context& ctx, const GatedAddArgs& a) {
+  const int64_t width = a.x.dim(1);
+  with_type(a.x.dtype, [&]<class X>() {
+    with_type(a.y.dtype, [&]<class Y>() {
+      parallel_ranges(ctx, a.x.dim(0), grain / (width + 1) + 1, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+          X* x = row<X>(a.x, i);
+          const Y* y = row<const Y>(a.y, i);
+          if (a.gate) {
+            const float* gate = modulation_row(a.gate, i, a.split);
+            for (int64_t c = 0; c < width; ++c) store(x[c], load(x[c]) + load(y[c]) * gate[c]);
+          } else {
+            for (int64_t c = 0; c < width; ++c) store(x[c], load(x[c]) + load(y[c]));
+          }
+        }
+      });
+    });
+  });
+}
+
+void gelu_mul(Context& ctx, const GeluMulArgs& a) {
+  with_type(a.a.dtype, [&]<class T>() {
+    T* to = a.a.ptr<T>();
+    const T* by = a.b.ptr<const T>();
+    parallel_ranges(ctx, a.a.numel(), grain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) store(to[i], gelu_tanh(load(to[i])) * load(by[i]));
+    });
+  });
+}
+
+void silu(Context& ctx, const SiluArgs& a) {
+  const auto* x = a.x.ptr<const float>();
+  auto* y = a.y.ptr<float>();
+  parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) y[i] = cpu::silu(x[i]);
+  });
+}
+
+void convert(Context& ctx, const ConvertArgs& a) {
+  with_type(a.x.dtype, [&]<class X>() {
+    with_type(a.y.dtype, [&]<class Y>() {
+      const X* x = a.x.ptr<const X>();
+      Y* y = a.y.ptr<Y>();
+      parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) store(y[i], load(x[i]));
+      });
+    });
+  });
+}
+
+void combine(Context& ctx, const CombineArgs& a) {
+  auto* y = a.y.ptr<float>();
+  parallel_ranges(ctx, a.y.numel(), grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      double sum = 0;
+      for (int t = 0; t < a.terms; ++t)
+        sum += static_cast<double>(a.coefficient[static_cast<size_t>(t)]) *
+               static_cast<double>(static_cast<const float*>(a.x[static_cast<size_t>(t)].data)[i]);
+      y[i] = static_cast<float>(sum);
+    }
+  });
+}
+
+void embedding(Context& ctx, const EmbeddingArgs& a) {
+  const int64_t width = a.table.dim(1);
+  parallel_for(ctx, a.y.dim(0), [&](int64_t n) {
+    const int64_t from = a.ids[static_cast<size_t>(n)] * width;
+    float* to = row<float>(a.y, n);
+    for (int64_t c = 0; c < width; ++c) {
+      switch (a.table.dtype) {
+        case DType::bf16: to[c] = load(a.table.ptr<const bf16>()[from + c]); break;
+        case DType::f16: to[c] = from_f16(a.table.ptr<const uint16_t>()[from + c]); break;
+        default: to[c] = a.table.ptr<const float>()[from + c];
+      }
+    }
+  });
+}
+
+void all_finite(Context&, const AllFiniteArgs& a) {
+  const auto* x = a.x.ptr<const uint32_t>();
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < a.x.numel(); ++i) bad |= static_cast<uint32_t>((x[i] & 0x7f800000u) == 0x7f800000u);
+  *a.result = bad == 0;
+}
+
+}  // namespace wan::ops::cpu

@@ -1,0 +1,25 @@
+#include "ops/linear.h"
+
+#include "ops/checks.h"
+
+namespace wan::ops {
+
+Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, DType out, Activation activation) {
+  constexpr auto op = "linear";
+  check_activation(op, "x", x, 2);
+  check(x.dim(1) == 1 || x.stride(1) == 1, op, "the rows of x ({}) must be dense", to_string(x));
+  check(w && w.rank() == 2 && w.dtype == x.dtype && w.contiguous() && w.dim(1) == x.dim(1), op,
+        "w is {}, expected a contiguous [N, {}] of dtype {} as x has", to_string(w), x.dim(1), to_string(x.dtype));
+  if (b) check_parameter(op, "b", b, {w.dim(0)});
+  check(is_float(out), op, "the result cannot be {}, only f32 or bf16", to_string(out));
+
+  const Tensor y = ctx.make(out, {x.dim(0), w.dim(0)});
+  call(ctx, op, &KernelTable::linear, LinearArgs{x, w, b, y, activation});
+  return y;
+}
+
+Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, Activation activation) {
+  return linear(ctx, x, w, b, ctx.compute, activation);
+}
+
+}  // namespace wan::ops
