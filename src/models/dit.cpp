@@ -67,7 +67,7 @@ Tensor modulate_rows(Context& ctx, const Tensor& e, const Tensor& offsets) {
   for (int64_t r = 0; r < e.dim(0); ++r)
     for (int64_t first = 0; first < total; first += width)
       ops::combine(ctx, rows.slice(0, r, 1).slice(1, first, width).view({width}),
-                   {{e.slice(0, r, 1).view({width}), 1.f}, {offsets.slice(0, first, width), 1.f}});
+                   {{e.slice(0, r, 1).view({width}), 1}, {offsets.slice(0, first, width), 1}});
   return rows;
 }
 
@@ -156,7 +156,7 @@ TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context) {
   const Tensor padded = ctx.make(DType::f32, {cfg.text_len, cfg.text_dim});
   MemoryResource& memory = ctx.arena->memory();
   memory.fill_zero(padded.data, padded.nbytes());
-  ops::combine(ctx, padded.slice(0, 0, context.dim(0)), {{context, 1.f}});
+  ops::combine(ctx, padded.slice(0, 0, context.dim(0)), {{context, 1}});
 
   const Tensor hidden = ops::linear(ctx, ops::convert(ctx, padded, ctx.compute), dit.outer.text_in.weight,
                                     dit.outer.text_in.bias, Activation::gelu_tanh);

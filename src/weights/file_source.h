@@ -1,0 +1,78 @@
+#pragma once
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/tensor_index.h"
+#include "weights/block_source.h"
+#include "weights/weight_spec.h"
+
+/// Weights straight from checkpoint files on this machine.
+namespace wan::weights {
+
+/// What becomes of a tensor on its way from file to memory.
+struct Policy {
+  DType compute = DType::f32;           ///< of matrices and convolutions: f32 or bf16
+  bool round_to_bf16 = false;           ///< round float32 tensors to bf16 first (upstream's --convert_model_dtype)
+  MemoryResource* memory = nullptr;     ///< where converted tensors live
+};
+
+/// A checkpoint's shapes, for the models' inference. `index` must outlive the function.
+ShapeOf shape_of(const io::TensorIndex& index);
+
+/// Appends one line per tensor that is missing or has another shape than declared.
+void check_specs(const io::TensorIndex& index, std::span<const WeightSpec> specs, std::vector<std::string>& problems);
+
+/// Throws Error(bad_file) that lists every problem (the first thirty, and how many more), if there is one.
+void throw_if_any(const std::vector<std::string>& problems, const std::string& where);
+
+/// Tensors in the order of their specs. Where neither dtype nor layout changes they are the mapped file itself;
+/// otherwise converted copies. Throws Error(bad_file).
+class WeightSet {
+ public:
+  WeightSet() = default;
+  WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy);
+  std::span<const Tensor> tensors() const noexcept { return tensors_; }
+  /// Bytes held in memory of our own, besides mapped files.
+  int64_t owned_bytes() const noexcept;
+  /// Throws Error(bad_file) if a mapped file was truncated since.
+  void check_files() const;
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<Buffer> buffers_;
+  std::vector<io::TensorEntry> mapped_;  // one per file that is used in place
+};
+
+enum class Residency {
+  keep,       ///< a block is converted at its first use and stays (the DiT: used by every forward)
+  transient,  ///< a block is converted when acquired and dropped when its lease ends (T5: used once per prompt set)
+};
+
+/// Blocks of a model from an index; `index` must outlive it.
+class FileBlocks final : public BlockSource {
+ public:
+  FileBlocks(const io::TensorIndex& index, std::vector<std::vector<WeightSpec>> specs, const Policy& policy,
+             Residency residency);
+  int64_t blocks() const noexcept override { return static_cast<int64_t>(specs_.size()); }
+  Lease acquire(Context& ctx, int64_t i) override;
+  int64_t owned_bytes() const noexcept;
+
+ private:
+  const io::TensorIndex* index_;
+  std::vector<std::vector<WeightSpec>> specs_;
+  Policy policy_;
+  Residency residency_;
+  std::vector<std::shared_ptr<const WeightSet>> resident_;
+};
+
+/// The specs of blocks 0..layers-1 of a model whose block weights are W, under prefix + i + ".".
+template <class W, class Config>
+std::vector<std::vector<WeightSpec>> block_specs(const Config& config, int64_t layers, const std::string& prefix) {
+  std::vector<std::vector<WeightSpec>> specs;
+  for (int64_t i = 0; i < layers; ++i) specs.push_back(specs_of<W>(config, prefix + std::to_string(i) + "."));
+  return specs;
+}
+
+}  // namespace wan::weights
