@@ -32,6 +32,7 @@ class Expected {
 
   bool has(const std::string& name) const { return tensors_.contains(name); }
   std::vector<int64_t> shape(const std::string& name) const { return at(name).shape; }
+  std::string dtype(const std::string& name) const { return at(name).dtype; }
   std::vector<float> f32(const std::string& name) const { return read<float>(name, "F32"); }
   std::vector<int64_t> i64(const std::string& name) const { return read<int64_t>(name, "I64"); }
 
