@@ -10,9 +10,9 @@
 
 namespace wan {
 
-std::unique_ptr<Rng> make_rng(RngKind kind, uint64_t seed, const CudaLaunchShape& shape) {
-  if (kind == RngKind::cpu) return std::make_unique<TorchCpuRng>(seed);
-  return std::make_unique<TorchCudaRng>(seed, shape);
+std::unique_ptr<RandomStream> make_random_stream(RngKind kind, uint64_t seed, const CudaLaunchShape& shape) {
+  if (kind == RngKind::cpu) return std::make_unique<TorchCpuStream>(seed);
+  return std::make_unique<TorchCudaStream>(seed, shape);
 }
 
 int64_t random_seed() {

@@ -20,16 +20,16 @@ struct CudaLaunchShape {
 
 /// A stream of float32 standard normal numbers. Each fill() is one torch.randn(out.size()) on the same generator:
 /// two calls give what two calls in torch give, which is not what one call of the summed length gives.
-class Rng {
+class RandomStream {
  public:
-  virtual ~Rng() = default;
+  virtual ~RandomStream() = default;
   virtual void fill(std::span<float> out) = 0;
 };
 
 /// A stream that starts as torch.Generator(kind).manual_seed(seed) does. Throws invalid_argument for a launch shape
 /// that no GPU has. Draws are equal to torch's; values differ by the device's own approximations (about 1e-7 times
 /// the value's Box-Muller radius).
-std::unique_ptr<Rng> make_rng(RngKind kind, uint64_t seed, const CudaLaunchShape& shape = {});
+std::unique_ptr<RandomStream> make_random_stream(RngKind kind, uint64_t seed, const CudaLaunchShape& shape = {});
 
 /// A seed from the operating system, uniform in 0 .. 2^63-1 (what --base_seed -1 asks for).
 /// Throws Error{device} when the system gives no random bytes.

@@ -21,17 +21,17 @@ void box_muller_16(std::span<float, kBlock> u) {
 
 }  // namespace
 
-TorchCpuRng::TorchCpuRng(uint64_t seed) : engine_(static_cast<uint32_t>(seed)) {}
+TorchCpuStream::TorchCpuStream(uint64_t seed) : engine_(static_cast<uint32_t>(seed)) {}
 
-float TorchCpuRng::uniform_float() { return static_cast<float>(engine_() & 0xffffffu) * 0x1p-24f; }
+float TorchCpuStream::uniform_float() { return static_cast<float>(engine_() & 0xffffffu) * 0x1p-24f; }
 
-double TorchCpuRng::uniform_double() {
+double TorchCpuStream::uniform_double() {
   const uint64_t high = engine_();
   const uint64_t low = engine_();
   return static_cast<double>((high << 32 | low) & ((uint64_t{1} << 53) - 1)) * 0x1p-53;
 }
 
-double TorchCpuRng::normal_double() {
+double TorchCpuStream::normal_double() {
   if (next_normal_) {
     const double value = *next_normal_;
     next_normal_.reset();
@@ -43,7 +43,7 @@ double TorchCpuRng::normal_double() {
   return radius * std::cos(angle);
 }
 
-void TorchCpuRng::fill(std::span<float> out) {
+void TorchCpuStream::fill(std::span<float> out) {
   if (out.size() < kBlock) {
     for (float& x : out) x = static_cast<float>(normal_double());
     return;

@@ -48,7 +48,7 @@ void box_muller(uint32_t a, uint32_t b, float& first, float& second) {
 
 }  // namespace
 
-TorchCudaRng::TorchCudaRng(uint64_t seed, const CudaLaunchShape& shape)
+TorchCudaStream::TorchCudaStream(uint64_t seed, const CudaLaunchShape& shape)
     : seed_(seed), max_threads_(shape.sm_count * (shape.max_threads_per_sm / kBlock) * kBlock) {
   require(shape.sm_count >= 1 && shape.sm_count <= 4096 && shape.max_threads_per_sm >= kBlock &&
               shape.max_threads_per_sm <= 65536,
@@ -57,7 +57,7 @@ TorchCudaRng::TorchCudaRng(uint64_t seed, const CudaLaunchShape& shape)
           shape.sm_count, shape.max_threads_per_sm);
 }
 
-void TorchCudaRng::fill(std::span<float> out) {
+void TorchCudaStream::fill(std::span<float> out) {
   const auto n = static_cast<int64_t>(out.size());
   if (n == 0) return;
   require(n <= (int64_t{1} << 29), ErrorCode::unsupported,

@@ -8,9 +8,9 @@ namespace wan {
 
 /// torch.randn on a CUDA generator: Philox 4x32-10 (Salmon et al., 2011) keyed by the seed, one subsequence per thread
 /// of a grid-stride launch, four normals a draw (curand_normal4's Box-Muller form).
-class TorchCudaRng final : public Rng {
+class TorchCudaStream final : public RandomStream {
  public:
-  TorchCudaRng(uint64_t seed, const CudaLaunchShape& shape);
+  TorchCudaStream(uint64_t seed, const CudaLaunchShape& shape);
   void fill(std::span<float> out) override;
 
  private:
@@ -21,9 +21,9 @@ class TorchCudaRng final : public Rng {
 
 /// torch.randn on a CPU generator: mt19937 with the seed's low 32 bits. From 16 elements on, one uniform float an
 /// element and Box-Muller on blocks of 8 + 8; below that, one double pair for two elements, the second one kept.
-class TorchCpuRng final : public Rng {
+class TorchCpuStream final : public RandomStream {
  public:
-  explicit TorchCpuRng(uint64_t seed);
+  explicit TorchCpuStream(uint64_t seed);
   void fill(std::span<float> out) override;
 
  private:

@@ -24,7 +24,7 @@ const Expected& fixture() {
   return e;
 }
 
-std::vector<float> draw(Rng& rng, size_t n) {
+std::vector<float> draw(RandomStream& rng, size_t n) {
   std::vector<float> values(n);
   rng.fill(values);
   return values;
@@ -42,7 +42,7 @@ class RngStream : public testing::TestWithParam<RngKind> {};
 
 TEST_P(RngStream, SingleCallsMatchGolden) {
   for (const size_t n : {7u, 64u, 1000u, 70001u}) {
-    auto rng = make_rng(GetParam(), 1234);
+    auto rng = make_random_stream(GetParam(), 1234);
     const auto values = draw(*rng, n);
     const auto want = golden().f32("randn." + std::string(to_string(GetParam())) + ".seed1234." + std::to_string(n));
     const std::vector<float> tail(values.end() - static_cast<ptrdiff_t>(want.size()), values.end());
@@ -64,7 +64,7 @@ TEST_P(RngStream, SuccessiveCallsWideSeedsAndLongStreamsMatchTorch) {
                                        {"seed4294967301", (uint64_t{1} << 32) + 5, {64, 1000}},
                                        {"seed9223372036854775807", INT64_MAX, {64, 15, 15}}};
   for (const Stream& s : streams) {
-    auto rng = make_rng(GetParam(), s.seed);
+    auto rng = make_random_stream(GetParam(), s.seed);
     for (size_t call = 0; call < s.counts.size(); ++call) {
       const size_t n = s.counts[call];
       const auto values = draw(*rng, n);
@@ -81,14 +81,14 @@ TEST_P(RngStream, SuccessiveCallsWideSeedsAndLongStreamsMatchTorch) {
 }
 
 TEST_P(RngStream, EmptyCallsDrawNothing) {
-  auto a = make_rng(GetParam(), 5);
-  auto b = make_rng(GetParam(), 5);
+  auto a = make_random_stream(GetParam(), 5);
+  auto b = make_random_stream(GetParam(), 5);
   draw(*a, 0);
   EXPECT_EQ(draw(*a, 33), draw(*b, 33));
 }
 
 TEST_P(RngStream, MeanAndVarianceAreNormal) {
-  auto rng = make_rng(GetParam(), 99);
+  auto rng = make_random_stream(GetParam(), 99);
   const auto values = draw(*rng, 1 << 20);
   double sum = 0, square = 0;
   for (const float v : values) sum += v, square += double(v) * double(v);
@@ -102,15 +102,15 @@ INSTANTIATE_TEST_SUITE_P(Kinds, RngStream, testing::Values(RngKind::cuda, RngKin
 TEST(RngCuda, PipelineNoiseIsTheFirstDraw) {
   for (const char* name : {"t2v_unipc", "t2v_dpmpp", "i2v_unipc", "ti2v_t2v_unipc", "ti2v_i2v_unipc"}) {
     const auto want = golden().f32(std::string(name) + ".noise");
-    auto rng = make_rng(RngKind::cuda, 1234);
+    auto rng = make_random_stream(RngKind::cuda, 1234);
     EXPECT_LE(max_difference(draw(*rng, want.size()), want), 2e-6) << name;
   }
 }
 
 TEST(RngCuda, LaunchShapeChangesOnlyLongStreams) {
   const CudaLaunchShape a40{84, 1536};
-  auto h100 = make_rng(RngKind::cuda, 7);
-  auto other = make_rng(RngKind::cuda, 7, a40);
+  auto h100 = make_random_stream(RngKind::cuda, 7);
+  auto other = make_random_stream(RngKind::cuda, 7, a40);
   const size_t one_launch = 84 * 1536;
   EXPECT_EQ(draw(*h100, one_launch), draw(*other, one_launch));
   const auto x = draw(*h100, one_launch + 1000);
@@ -122,7 +122,7 @@ TEST(RngCuda, LaunchShapeChangesOnlyLongStreams) {
 TEST(RngCuda, RefusesImpossibleLaunchShapes) {
   for (const CudaLaunchShape shape : {CudaLaunchShape{0, 2048}, CudaLaunchShape{132, 128}, CudaLaunchShape{-1, 2048}}) {
     try {
-      make_rng(RngKind::cuda, 1, shape);
+      make_random_stream(RngKind::cuda, 1, shape);
       ADD_FAILURE() << shape.sm_count;
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
