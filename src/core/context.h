@@ -21,9 +21,13 @@ struct Context {
   int threads = 1;                           ///< CPU threads of one kernel
   void* stream = nullptr;                    ///< the device's queue; absent on the CPU
   TraceTap trace;                            ///< absent unless somebody listens
+  std::function<void()> poll;                ///< called between blocks and chunks of work; throws to stop it
 
   Device device() const noexcept { return arena->memory().device(); }
   Tensor make(DType dtype, const Shape& shape) { return arena->make(dtype, shape); }
+  void check_stop() const {
+    if (poll) poll();
+  }
   void tap(std::string_view name, const Tensor& value) const {
     if (trace) trace(name, value);
   }

@@ -196,6 +196,7 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const Text
   if (ctx.trace) ctx.tap("time_projection.first_token", time.projection.slice(0, 0, 1));
 
   for (int64_t i = 0; i < cfg.layers; ++i) {
+    ctx.check_stop();
     const weights::Lease lease = dit.blocks->acquire(ctx, i);
     const size_t layer = static_cast<size_t>(i);
     dit_block(ctx, weights::bind<DitBlockWeights>(lease.tensors(), cfg), cfg, x, time, text.k[layer].tensor,

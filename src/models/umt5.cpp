@@ -92,6 +92,7 @@ std::vector<Tensor> umt5_encode(Context& ctx, const Umt5& model, const std::vect
   const auto scope = ctx.arena->scope();
   for (const auto& prompt : ids) residual.push_back(ops::embedding(ctx, model.outer.token_embedding, prompt));
   for (int64_t i = 0; i < model.config.layers; ++i) {
+    ctx.check_stop();
     const weights::Lease lease = model.blocks->acquire(ctx, i);
     const auto w = weights::bind<Umt5BlockWeights>(lease.tensors(), model.config);
     for (const Tensor& x : residual) umt5_block(ctx, w, model.config, x);

@@ -1,0 +1,42 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "core/context.h"
+#include "models/dit.h"
+#include "sampler/schedule.h"
+
+/// The step loop: the only owner of "for each timestep".
+namespace wan::pipeline {
+
+enum class Expert { high, low, single };
+/// "high", "low" or "model", as in messages and progress.
+const char* to_string(Expert expert) noexcept;
+
+/// Upstream's rule: a timestep at or above boundary * 1000 is the high-noise expert's; boundary 0: a single model.
+Expert expert_of(int64_t timestep, double boundary) noexcept;
+
+struct DenoiseJob {
+  sampler::Schedule schedule;
+  double boundary = 0;
+  double guidance_low = 1, guidance_high = 1;  ///< a single model uses guidance_low; 1 skips the second forward
+  Tensor context_cond;    ///< [n, text_dim] f32
+  Tensor context_uncond;  ///< [m, text_dim] f32; may be absent if both guidance scales are 1
+  Tensor condition;       ///< [in - c, F, H, W] f32 (image to video), or absent
+  Tensor first_frame;     ///< [c, 1, H, W] f32: this latent frame is given and stays (TI2V from an image), or absent
+
+  double guidance(Expert expert) const noexcept { return expert == Expert::high ? guidance_high : guidance_low; }
+};
+
+/// Gives the model of an expert, loading it at its first use.
+using ExpertProvider = std::function<const models::Dit&(Expert)>;
+/// Called before step `step` (0-based) with the expert that computes it, and once more at the end with step == steps.
+using StepCallback = std::function<void(int64_t step, Expert expert)>;
+
+/// Turns noise into a latent, in place. latent [c, F, H, W] f32. The solver's history runs on across the expert
+/// switch (upstream's WanT2V/WanI2V/WanTI2V.generate). Taps: stepNN.{latent_in,t,cond,uncond}.
+/// Throws Error(device) naming step and expert if the latent is no longer finite.
+void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts, const Tensor& latent,
+             const StepCallback& on_step);
+
+}  // namespace wan::pipeline
