@@ -17,10 +17,8 @@ void check_video(const char* op, const char* name, const Tensor& t) {
   check_contiguous(op, name, t);
 }
 
-}  // namespace
-
-Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
-            const ConvShape& s) {
+// Checks everything but y and gives y's shape.
+Shape check_conv(const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b, const ConvShape& s) {
   constexpr auto op = "conv";
   check_video(op, "x", x);
   const int64_t t = x.dim(0), h = x.dim(1), wd = x.dim(2), c = x.dim(3);
@@ -40,14 +38,35 @@ Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& 
   check(s.pad_top >= 0 && s.pad_bottom >= 0 && s.pad_left >= 0 && s.pad_right >= 0, op, "padding must not be negative");
 
   const int64_t scale = s.upsample ? 2 : 1;
-  const Tensor y =
-      ctx.make(x.dtype, {extent("a clip", frames, kt, s.stride[0]),
-                         extent("a height", h * scale + s.pad_top + s.pad_bottom, w.dim(2), s.stride[1]),
-                         extent("a width", wd * scale + s.pad_left + s.pad_right, w.dim(3), s.stride[2]), w.dim(0)});
-  call(ctx, op, &KernelTable::conv,
+  return {extent("a clip", frames, kt, s.stride[0]),
+          extent("a height", h * scale + s.pad_top + s.pad_bottom, w.dim(2), s.stride[1]),
+          extent("a width", wd * scale + s.pad_left + s.pad_right, w.dim(3), s.stride[2]), w.dim(0)};
+}
+
+void call_conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+               const ConvShape& s, const Tensor& y) {
+  call(ctx, "conv", &KernelTable::conv,
        ConvArgs{x, history, w, b, y, s.stride, s.pad_top, s.pad_bottom, s.pad_left, s.pad_right, s.time_valid,
                 s.upsample});
+}
+
+}  // namespace
+
+Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+            const ConvShape& s) {
+  const Tensor y = ctx.make(x.dtype, check_conv(x, history, w, b, s));
+  call_conv(ctx, x, history, w, b, s, y);
   return y;
+}
+
+void conv_into(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+               const ConvShape& s, const Tensor& y) {
+  constexpr auto op = "conv_into";
+  const Shape shape = check_conv(x, history, w, b, s);
+  check_video(op, "y", y);
+  check(y.dtype == x.dtype && y.shape == shape && y.data != x.data, op, "y is {}, expected {} {} apart from x",
+        to_string(y), to_string(x.dtype), to_string(shape));
+  call_conv(ctx, x, history, w, b, s, y);
 }
 
 void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s) {

@@ -19,6 +19,10 @@ struct ConvShape {
 Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
             const ConvShape& shape);
 
+/// The same into y, memory of the caller with exactly the result's shape and x's dtype; y may not overlap x or history.
+void conv_into(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
+               const ConvShape& shape, const Tensor& y);
+
 /// y += AvgDown3D(x): means over groups of channels and a factor_t x factor_s x factor_s neighbourhood.
 void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s);
 /// y += DupUp3D(x): repeats; on the first chunk of a clip the first factor_t - 1 frames are dropped.

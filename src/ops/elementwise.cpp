@@ -55,6 +55,11 @@ Tensor convert(Context& ctx, const Tensor& x, DType dtype) {
   return y;
 }
 
+void copy(Context& ctx, const Tensor& from, const Tensor& to) {
+  check_pair("copy", "from", from, "to", to);
+  call(ctx, "copy", &KernelTable::convert, ConvertArgs{from, to});
+}
+
 void combine(Context& ctx, const Tensor& out, std::span<const Term> terms) {
   constexpr auto op = "combine";
   check(!terms.empty() && terms.size() <= CombineArgs::max_terms, op, "{} terms, expected 1 to {}", terms.size(),

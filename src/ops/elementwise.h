@@ -16,6 +16,8 @@ void gelu_mul(Context& ctx, const Tensor& a, const Tensor& b);
 Tensor silu(Context& ctx, const Tensor& x);
 /// x in another dtype; x itself if it has it already.
 Tensor convert(Context& ctx, const Tensor& x, DType dtype);
+/// to = from. Equal shapes, each f32 or bf16, apart in memory.
+void copy(Context& ctx, const Tensor& from, const Tensor& to);
 
 struct Term {
   Tensor x;

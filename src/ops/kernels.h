@@ -45,7 +45,7 @@ struct RmsNormArgs {
   float eps = 1e-6f;
 };
 
-/// y = x / max(|x|, 1e-12) * sqrt(C) * gamma, then SiLU if asked, over the channels of a channels-last tensor (VAE).
+/// y = x / max(|x|, 1e-12) * sqrt(C) * gamma, then SiLU if asked, over the channels of a channels-last tensor (VAE). y may be x.
 struct ChannelNormArgs {
   Tensor x;      // [N, C] f32 or bf16, N = T*H*W
   Tensor gamma;  // [C] f32
@@ -100,7 +100,7 @@ struct SiluArgs {
   Tensor x, y;  // equal shapes, f32
 };
 
-/// y = x in another dtype (f32 <-> bf16, round to nearest even).
+/// y = x, in another dtype (f32 <-> bf16, round to nearest even) or the same.
 struct ConvertArgs {
   Tensor x, y;
 };

@@ -64,17 +64,29 @@ Tensor rms_norm(Context& ctx, const Tensor& x, const Tensor& w, float eps, DType
   return y;
 }
 
-Tensor channel_norm(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu) {
+namespace {
+
+void channel_norm_to(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu, const Tensor& y) {
   constexpr auto op = "channel_norm";
   check(x && x.rank() >= 1 && is_float(x.dtype), op, "x is {}, expected [..., C] in f32 or bf16", to_string(x));
   check_contiguous(op, "x", x);
   const int64_t c = x.shape.back();
   check_parameter(op, "gamma", gamma, {c});
-  const Tensor y = ctx.make(x.dtype, x.shape);
-  if (x.numel() == 0) return y;
+  if (x.numel() == 0) return;
   const Shape flat{x.numel() / c, c};
   call(ctx, op, &KernelTable::channel_norm, ChannelNormArgs{x.view(flat), gamma, y.view(flat), silu});
+}
+
+}  // namespace
+
+Tensor channel_norm(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu) {
+  const Tensor y = ctx.make(x.dtype, x.shape);
+  channel_norm_to(ctx, x, gamma, silu, y);
   return y;
+}
+
+void channel_norm_in_place(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu) {
+  channel_norm_to(ctx, x, gamma, silu, x);
 }
 
 Rope3d make_rope(Context& ctx, int64_t frames, int64_t height, int64_t width, int64_t head_dim) {

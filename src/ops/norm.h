@@ -13,6 +13,8 @@ Tensor layer_norm(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& 
 Tensor rms_norm(Context& ctx, const Tensor& x, const Tensor& w, float eps, DType out);
 /// The VAE's RMS_norm over channels, then SiLU if asked. x [..., C] f32 or bf16; gamma [C] f32. Shape and dtype of x.
 Tensor channel_norm(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu);
+/// The same in place.
+void channel_norm_in_place(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu);
 
 /// The RoPE tables of a token grid, in ctx.arena, computed in f64 as upstream does. head_dim is split over
 /// (frame, height, width) as head_dim - 4*(head_dim/6), 2*(head_dim/6), 2*(head_dim/6).
