@@ -1,0 +1,197 @@
+#include "models/vae_stream.h"
+
+#include "core/error.h"
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/linear.h"
+
+namespace wan::models {
+namespace {
+
+// The first stage from which on every frame of a chunk can go alone, because no later stage changes the frame rate.
+// Convolutions in time get earlier frames from their caches, so one frame at a time gives the same and needs less
+// memory.
+size_t after_time(const std::vector<VaeStage>& stages) {
+  size_t n = stages.size();
+  while (n > 0 && !stages[n - 1].time) --n;
+  return n;
+}
+
+// How many stages at the start leave the frame rate alone.
+size_t before_time(const std::vector<VaeStage>& stages) {
+  size_t n = 0;
+  while (n < stages.size() && !stages[n].time) ++n;
+  return n;
+}
+
+// The width of what a stage gives.
+int64_t next_width(const std::vector<VaeStage>& stages, size_t i) {
+  return stages[i].resample ? stages[i + 1].in : stages[i].out;
+}
+
+VaeStageRun run_of(const VaeConfig& c, const std::vector<VaeStage>& stages, size_t i, bool first) {
+  return {stages[i], c.version == VaeVersion::v22, first};
+}
+
+// The DiT's latents are (z - mean) / std.
+struct Affine {
+  Tensor scale, shift;  // [z_dim] f32
+};
+
+Affine denormalise(Context& ctx, int64_t z_dim) {
+  const LatentStatistics s = latent_statistics(z_dim);
+  return {ops::upload(ctx, s.std, {z_dim}), ops::upload(ctx, s.mean, {z_dim})};
+}
+
+Affine normalise(Context& ctx, int64_t z_dim) {
+  const LatentStatistics s = latent_statistics(z_dim);
+  std::vector<float> scale(s.std.size()), shift(s.std.size());
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] = 1.f / s.std[i];
+    shift[i] = -s.mean[i] * scale[i];
+  }
+  return {ops::upload(ctx, scale, {z_dim}), ops::upload(ctx, shift, {z_dim})};
+}
+
+void check_clip(const char* where, const char* name, const Tensor& t, const Shape& expected) {
+  require(t && t.dtype == DType::f32 && t.shape == expected, ErrorCode::invalid_argument,
+          "[{}] {} is {}, expected f32 {}", where, name, to_string(t), to_string(expected));
+}
+
+}  // namespace
+
+VaeDecoder::VaeDecoder(const VaeDecoderWeights& weights, const VaeConfig& config, int64_t height, int64_t width)
+    : weights_(&weights), config_(&config), height_(height), width_(width), state_(config.up) {
+  require(height > 0 && width > 0, ErrorCode::invalid_argument,
+          "[VAE decoder] latent frames of {} x {}, expected positive sizes", height, width);
+}
+
+void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames) {
+  const VaeConfig& c = *config_;
+  const int64_t s = c.stride_s();
+  check_clip("VAE decoder", "z", z, {c.z_dim, 1, height_, width_});
+  check_clip("VAE decoder", "frames", frames, {3, next_frames(), height_ * s, width_ * s});
+  const auto scope = ctx.arena->scope();
+
+  const Affine affine = denormalise(ctx, c.z_dim);
+  const Tensor latent = pointwise(ctx, weights_->post_quant, ops::to_channels_last(ctx, z, affine.scale, affine.shift));
+  Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
+  causal_conv(ctx, weights_->conv_in, state_.conv_in, latent, x);
+  middle_blocks(ctx, weights_->middle, state_, x);
+
+  const size_t alone = after_time(c.up);
+  for (size_t i = 0; i < alone; ++i) {
+    const VaeStageRun run = run_of(c, c.up, i, state_.first);
+    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
+    up_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    x = y;
+  }
+  for (int64_t t = 0; t < x.dim(0); ++t) finish_frame(ctx, alone, x.slice(0, t, 1), frames.slice(1, t, 1));
+  state_.first = false;
+}
+
+// Takes one frame [1, H, W, C] through the stages from `stage` on and the head.
+void VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& input, const Tensor& frame) {
+  const VaeConfig& c = *config_;
+  const auto scope = ctx.arena->scope();
+  Tensor x = input;
+  for (size_t i = stage; i < c.up.size(); ++i) {
+    const VaeStageRun run = run_of(c, c.up, i, false);
+    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
+    up_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    x = y;
+  }
+  const Tensor image = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), c.image_channels()});
+  head(ctx, weights_->head, state_.head, x, image);
+  ops::to_planar(ctx, image, {}, {}, frame, c.patch, true);
+}
+
+VaeEncoder::VaeEncoder(const VaeEncoderWeights& weights, const VaeConfig& config, int64_t height, int64_t width)
+    : weights_(&weights), config_(&config), height_(height), width_(width), state_(config.down) {
+  const int64_t s = config.stride_s();
+  require(height > 0 && width > 0 && height % s == 0 && width % s == 0, ErrorCode::invalid_argument,
+          "[VAE encoder] frames of {} x {}, expected multiples of {}", height, width, s);
+}
+
+void VaeEncoder::encode_next(Context& ctx, const Tensor& frames, const Tensor& z) {
+  const VaeConfig& c = *config_;
+  const int64_t s = c.stride_s();
+  check_clip("VAE encoder", "frames", frames, {3, next_frames(), height_, width_});
+  check_clip("VAE encoder", "z", z, {c.z_dim, 1, height_ / s, width_ / s});
+  const auto scope = ctx.arena->scope();
+
+  const size_t alone = before_time(c.down);
+  Tensor x = start_frames(ctx, alone, frames);
+  for (size_t i = alone; i < c.down.size(); ++i) {
+    const VaeStageRun run = run_of(c, c.down, i, state_.first);
+    const Tensor y = ctx.make(ctx.compute, down_shape(run, x.shape, next_width(c.down, i)));
+    down_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    x = y;
+  }
+  middle_blocks(ctx, weights_->middle, state_, x);
+  const Tensor moments = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), 2 * c.z_dim});
+  head(ctx, weights_->head, state_.head, x, moments);
+
+  const Affine affine = normalise(ctx, c.z_dim);
+  ops::to_planar(ctx, pointwise(ctx, weights_->quant, moments, c.z_dim), affine.scale, affine.shift, z);
+  state_.first = false;
+}
+
+// The input convolution and the first `stages` stages, which keep the frame rate, frame by frame.
+Tensor VaeEncoder::start_frames(Context& ctx, size_t stages, const Tensor& frames) {
+  const VaeConfig& c = *config_;
+  Shape shape{1, height_ / c.patch, width_ / c.patch, c.down.front().in};
+  for (size_t i = 0; i < stages; ++i) shape = down_shape(run_of(c, c.down, i, false), shape, next_width(c.down, i));
+  shape[0] = frames.dim(1);
+  const Tensor all = ctx.make(ctx.compute, shape);
+
+  for (int64_t t = 0; t < frames.dim(1); ++t) {
+    const auto scope = ctx.arena->scope();
+    const Tensor image = ops::to_channels_last(ctx, frames.slice(1, t, 1), {}, {}, c.patch);
+    const Tensor last = all.slice(0, t, 1);
+    Tensor x = stages == 0 ? last : ctx.make(ctx.compute, {1, image.dim(1), image.dim(2), c.down.front().in});
+    causal_conv(ctx, weights_->conv_in, state_.conv_in, image, x);
+    for (size_t i = 0; i < stages; ++i) {
+      const VaeStageRun run = run_of(c, c.down, i, false);
+      const Tensor y = i + 1 == stages ? last : ctx.make(ctx.compute, down_shape(run, x.shape, next_width(c.down, i)));
+      down_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+      x = y;
+    }
+  }
+  return all;
+}
+
+void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
+            const FrameSink& sink) {
+  require(z.rank() == 4 && z.dim(1) > 0, ErrorCode::invalid_argument,
+          "[VAE decoder] z is {}, expected f32 [{}, T, h, w]", to_string(z), config.z_dim);
+  VaeDecoder decoder(weights, config, z.dim(2), z.dim(3));
+  const int64_t s = config.stride_s();
+  for (int64_t t = 0, first = 0; t < z.dim(1); ++t) {
+    const auto scope = ctx.arena->scope();
+    const Tensor frames = ctx.make(DType::f32, {3, decoder.next_frames(), z.dim(2) * s, z.dim(3) * s});
+    decoder.decode_next(ctx, z.slice(1, t, 1), frames);
+    sink(first, frames);
+    first += frames.dim(1);
+  }
+}
+
+void encode(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,
+            const FrameSource& source, const Tensor& z) {
+  require(frames > 0 && (frames - 1) % config.stride_t() == 0, ErrorCode::invalid_argument,
+          "[VAE encoder] {} frames, expected a multiple of {} plus 1", frames, config.stride_t());
+  require(z.rank() == 4 && z.dim(1) == config.latent_frames(frames), ErrorCode::invalid_argument,
+          "[VAE encoder] z is {}, expected f32 [{}, {}, h, w]", to_string(z), config.z_dim,
+          config.latent_frames(frames));
+  const int64_t height = z.dim(2) * config.stride_s(), width = z.dim(3) * config.stride_s();
+  VaeEncoder encoder(weights, config, height, width);
+  for (int64_t t = 0, first = 0; t < z.dim(1); ++t) {
+    const auto scope = ctx.arena->scope();
+    const Tensor chunk = ctx.make(DType::f32, {3, encoder.next_frames(), height, width});
+    source(first, chunk);
+    encoder.encode_next(ctx, chunk, z.slice(1, t, 1));
+    first += chunk.dim(1);
+  }
+}
+
+}  // namespace wan::models
