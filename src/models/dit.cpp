@@ -156,7 +156,7 @@ TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context) {
   const Tensor padded = ctx.make(DType::f32, {cfg.text_len, cfg.text_dim});
   MemoryResource& memory = ctx.arena->memory();
   memory.fill_zero(padded.data, padded.nbytes());
-  ops::combine(ctx, padded.slice(0, 0, context.dim(0)), {{context, 1}});
+  ops::copy(ctx, context, padded.slice(0, 0, context.dim(0)));
 
   const Tensor hidden = ops::linear(ctx, ops::convert(ctx, padded, ctx.compute), dit.outer.text_in.weight,
                                     dit.outer.text_in.bias, Activation::gelu_tanh);

@@ -100,7 +100,7 @@ std::vector<Tensor> umt5_encode(Context& ctx, const Umt5& model, const std::vect
   for (size_t p = 0; p < ids.size(); ++p) {
     const auto norm_scope = ctx.arena->scope();
     const Tensor y = ops::rms_norm(ctx, residual[p], model.outer.norm, model.config.eps, DType::f32);
-    ops::combine(ctx, out[p], {{y, 1}});
+    ops::copy(ctx, y, out[p]);
   }
   return out;
 }

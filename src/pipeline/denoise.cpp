@@ -62,7 +62,7 @@ void keep_first_frame(Context& ctx, const Tensor& latent, const Tensor& first_fr
   const Shape frame{first_frame.dim(1), first_frame.dim(2), first_frame.dim(3)};
   for (int64_t c = 0; c < latent.dim(0); ++c) {
     const Tensor to = latent.slice(0, c, 1).slice(1, 0, first_frame.dim(1));
-    ops::combine(ctx, to.view(frame), {{first_frame.slice(0, c, 1).view(frame), 1}});
+    ops::copy(ctx, first_frame.slice(0, c, 1).view(frame), to.view(frame));
   }
 }
 

@@ -26,6 +26,7 @@ Shape conv_shape(const Shape& file) {
 
 Shape bound_shape(WeightKind kind, const Shape& file) {
   if (kind == WeightKind::vector) return {file.numel()};
+  if (kind == WeightKind::matrix && file.rank() > 2) return {file[0], file.numel() / file[0]};
   return kind == WeightKind::conv ? conv_shape(file) : file;
 }
 

@@ -13,7 +13,7 @@
 namespace wan::weights {
 
 enum class WeightKind {
-  matrix,  ///< shape as in the file; converted to the compute dtype
+  matrix,  ///< [N, K], dimensions behind the first folded into K; converted to the compute dtype
   conv,    ///< file [O, I, KT, KH, KW] or [O, I, KH, KW]; becomes [O, KT, KH, KW, I] in the compute dtype
   vector,  ///< any shape, flattened to [n]; float32 (norms, biases, modulation)
   exact,   ///< shape as in the file; float32 (matrices that upstream keeps out of autocast: time embedding, head)
