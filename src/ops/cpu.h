@@ -26,6 +26,5 @@ void interleave_time(Context& ctx, const InterleaveTimeArgs& a);
 void to_channels_last(Context& ctx, const ToChannelsLastArgs& a);
 void to_planar(Context& ctx, const ToPlanarArgs& a);
 void all_finite(Context& ctx, const AllFiniteArgs& a);
-void upload(Context& ctx, const UploadArgs& a);
 
 }  // namespace wan::ops::cpu

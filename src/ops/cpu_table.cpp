@@ -27,7 +27,6 @@ const KernelTable& cpu_kernels() noexcept {
       .to_channels_last = cpu::to_channels_last,
       .to_planar = cpu::to_planar,
       .all_finite = cpu::all_finite,
-      .upload = cpu::upload,
   };
   return table;
 }

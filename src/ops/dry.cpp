@@ -33,7 +33,6 @@ const KernelTable& dry_kernels() noexcept {
       .to_channels_last = nothing,
       .to_planar = nothing,
       .all_finite = nothing,
-      .upload = nothing,
   };
   return table;
 }

@@ -45,7 +45,8 @@ struct RmsNormArgs {
   float eps = 1e-6f;
 };
 
-/// y = x / max(|x|, 1e-12) * sqrt(C) * gamma, then SiLU if asked, over the channels of a channels-last tensor (VAE). y may be x.
+/// y = x / max(|x|, 1e-12) * sqrt(C) * gamma, then SiLU if asked, over the channels of a channels-last tensor (VAE). y
+/// may be x.
 struct ChannelNormArgs {
   Tensor x;      // [N, C] f32 or bf16, N = T*H*W
   Tensor gamma;  // [C] f32
@@ -192,12 +193,6 @@ struct AllFiniteArgs {
   bool* result = nullptr;
 };
 
-/// y = values, from the host's memory; the values may be gone when the call returns.
-struct UploadArgs {
-  std::span<const float> values;
-  Tensor y;  // f32, contiguous
-};
-
 struct KernelTable {
   const char* name = "";
   void (*linear)(Context&, const LinearArgs&) = nullptr;
@@ -222,7 +217,6 @@ struct KernelTable {
   void (*to_channels_last)(Context&, const ToChannelsLastArgs&) = nullptr;
   void (*to_planar)(Context&, const ToPlanarArgs&) = nullptr;
   void (*all_finite)(Context&, const AllFiniteArgs&) = nullptr;
-  void (*upload)(Context&, const UploadArgs&) = nullptr;
 };
 
 /// The CPU back end: oneDNN where it is built in, plain loops for the rest.

@@ -104,8 +104,4 @@ void to_planar(Context& ctx, const ToPlanarArgs& a) {
   });
 }
 
-void upload(Context&, const UploadArgs& a) {
-  if (!a.values.empty()) std::memcpy(a.y.data, a.values.data(), a.values.size_bytes());
-}
-
 }  // namespace wan::ops::cpu

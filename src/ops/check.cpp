@@ -1,0 +1,143 @@
+#include "ops/check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+#include "ops/reference.h"
+#include "ops/visit.h"
+
+namespace wan::ops {
+namespace {
+
+// f(offset in a, offset in b) for every element of two tensors of one shape.
+template <class F>
+void each_pair(const Tensor& a, const Tensor& b, const F& f) {
+  const int64_t n = a.numel();
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t rest = i, at = 0, bt = 0;
+    for (int axis = a.rank() - 1; axis >= 0; --axis) {
+      at += rest % a.dim(axis) * a.stride(axis);
+      bt += rest % a.dim(axis) * b.stride(axis);
+      rest /= a.dim(axis);
+    }
+    f(at, bt);
+  }
+}
+
+template <class Args>
+std::string describe(Args args) {
+  std::string text;
+  visit(args, [&](const char* name, const Tensor& t, Role) {
+    if (t) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, to_string(t));
+  });
+  return text;
+}
+
+// Runs the trusted back end on copies of the outputs first: the tested one then works in place as it always does.
+template <auto Entry, class Args>
+void run_both(Context& ctx, const Args& args) {
+  const auto& table = static_cast<const CheckTable&>(*ctx.kernels);
+  const auto scope = ctx.arena->scope();
+  Args expected = args, actual = args;
+  visit(expected, [&](const char*, Tensor& t, Role role) {
+    if (!t || role == Role::in) return;
+    const Tensor copy = ctx.make(t.dtype, t.shape);
+    if (role == Role::in_out)
+      each_pair(t, copy, [&](int64_t from, int64_t to) { reference::set_at(copy, to, reference::value_at(t, from)); });
+    t = copy;
+  });
+  for (const auto& [back_end, side] : {std::pair{table.trusted, &expected}, {table.tested, &actual}}) {
+    Context inner = ctx;
+    inner.kernels = back_end;
+    const auto kernel = back_end->*Entry;
+    require(kernel != nullptr, ErrorCode::unsupported, "[check] the {} back end lacks a kernel", back_end->name);
+    kernel(inner, *side);
+  }
+
+  std::array<Tensor, 16> results;
+  size_t count = 0;
+  visit(expected, [&](const char*, Tensor& t, Role) { results[count++] = t; });
+  count = 0;
+  visit(actual, [&](const char* name, Tensor& t, Role role) {
+    const Tensor& wanted = results[count++];
+    if (!t || role == Role::in) return;
+    const double bound = t.dtype == DType::bf16 ? std::max(table.tolerance, 1.0 / 256) : table.tolerance;
+    const double error = relative_error(t, wanted);
+    require(error <= bound, ErrorCode::device,
+            "[check] {} of back end {} is off by {:.3g} from {} (at most {:.3g} expected); arguments: {}", name,
+            table.tested->name, error, table.trusted->name, bound, describe(args));
+  });
+}
+
+// The two answers are flags, not tensors.
+void all_finite(Context& ctx, const AllFiniteArgs& args) {
+  const auto& table = static_cast<const CheckTable&>(*ctx.kernels);
+  bool expected = false;
+  Context inner = ctx;
+  inner.kernels = table.trusted;
+  table.trusted->all_finite(inner, {args.x, &expected});
+  inner.kernels = table.tested;
+  table.tested->all_finite(inner, args);
+  require(*args.result == expected, ErrorCode::device, "[check] all_finite of back end {} says {}, {} says {}; x {}",
+          table.tested->name, *args.result, table.trusted->name, expected, to_string(args.x));
+}
+
+template <auto Entry>
+struct RunBoth;
+template <class Args, void (*KernelTable::*Entry)(Context&, const Args&)>
+struct RunBoth<Entry> {
+  static void run(Context& ctx, const Args& args) { run_both<Entry>(ctx, args); }
+};
+
+template <auto Entry>
+constexpr auto both = RunBoth<Entry>::run;
+
+}  // namespace
+
+CheckTable check_kernels(const KernelTable& tested, const KernelTable& trusted, double tolerance) noexcept {
+  static constexpr KernelTable table{
+      .name = "check",
+      .linear = both<&KernelTable::linear>,
+      .norm_modulate = both<&KernelTable::norm_modulate>,
+      .layer_norm = both<&KernelTable::layer_norm>,
+      .rms_norm = both<&KernelTable::rms_norm>,
+      .channel_norm = both<&KernelTable::channel_norm>,
+      .rms_norm_rope = both<&KernelTable::rms_norm_rope>,
+      .attention = both<&KernelTable::attention>,
+      .gated_add = both<&KernelTable::gated_add>,
+      .gelu_mul = both<&KernelTable::gelu_mul>,
+      .silu = both<&KernelTable::silu>,
+      .convert = both<&KernelTable::convert>,
+      .combine = both<&KernelTable::combine>,
+      .embedding = both<&KernelTable::embedding>,
+      .patchify = both<&KernelTable::patchify>,
+      .unpatchify = both<&KernelTable::unpatchify>,
+      .conv = both<&KernelTable::conv>,
+      .avg_down = both<&KernelTable::avg_down>,
+      .dup_up = both<&KernelTable::dup_up>,
+      .interleave_time = both<&KernelTable::interleave_time>,
+      .to_channels_last = both<&KernelTable::to_channels_last>,
+      .to_planar = both<&KernelTable::to_planar>,
+      .all_finite = all_finite,
+  };
+  return {table, &tested, &trusted, tolerance};
+}
+
+double relative_error(const Tensor& a, const Tensor& b) {
+  double difference = 0, size = 0;
+  each_pair(a, b, [&](int64_t at, int64_t bt) {
+    const double x = reference::value_at(a, at), y = reference::value_at(b, bt);
+    if (std::isfinite(x) && std::isfinite(y)) {
+      difference += (x - y) * (x - y);
+      size += y * y;
+    } else if (!(x == y || (std::isnan(x) && std::isnan(y)))) {
+      difference = std::numeric_limits<double>::infinity();
+    }
+  });
+  return difference == 0 ? 0 : std::sqrt(difference / size);
+}
+
+}  // namespace wan::ops
