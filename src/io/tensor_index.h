@@ -58,8 +58,9 @@ class TensorIndex {
   /// Throws bad_file if there is no such tensor.
   const TensorEntry& at(std::string_view name) const;
 
-  /// In order of names.
-  const Map& entries() const noexcept { return entries_; }
+  /// In order of names. Not of a temporary: `for (... : open(path).entries())` would loop over freed memory.
+  const Map& entries() const& noexcept { return entries_; }
+  const Map& entries() && = delete;
   size_t size() const noexcept { return entries_.size(); }
   int64_t total_bytes() const noexcept { return total_bytes_; }
   const std::string& label() const noexcept { return label_; }
