@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "wan/error.h"
+#include "wan/types.h"
 
 /// Wan2.2 video generation. Open an Engine on a checkpoint folder, prepare a Request, generate.
 /// Every function throws wan::Error; nothing prints, exits or aborts. An Engine serves one thread at a time.
@@ -17,25 +18,6 @@ namespace wan {
 
 /// The library's version, such as "0.1.0".
 const char* version() noexcept;
-
-enum class Task { t2v_A14B, i2v_A14B, ti2v_5B };
-enum class Precision { f32, bf16 };
-enum class SolverKind { unipc, dpmpp, euler };
-enum class Rng {
-  cuda,  ///< torch.randn on a CUDA generator: a seed gives upstream's video
-  cpu,   ///< torch.randn on a CPU generator
-};
-
-/// Names as on the command line: "t2v-A14B", "bf16", "dpm++", "cuda". The parsers throw Error(invalid_argument)
-/// that lists the valid names.
-const char* to_string(Task task) noexcept;
-const char* to_string(Precision precision) noexcept;
-const char* to_string(SolverKind solver) noexcept;
-const char* to_string(Rng rng) noexcept;
-Task parse_task(const std::string& name);
-Precision parse_precision(const std::string& name);
-SolverKind parse_solver(const std::string& name);
-Rng parse_rng(const std::string& name);
 
 /// How to open a checkpoint.
 struct EngineOptions {
@@ -70,9 +52,6 @@ struct Request {
   std::filesystem::path dump;            ///< also keep every intermediate, as a safetensors file
   bool metadata = true;                  ///< store the complete request in the output
 };
-
-enum class Stage { load, text, image, sample, decode, save };
-const char* to_string(Stage stage) noexcept;
 
 /// Where a generation is.
 struct Progress {

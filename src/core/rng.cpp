@@ -10,8 +10,8 @@
 
 namespace wan {
 
-std::unique_ptr<RandomStream> make_random_stream(RngKind kind, uint64_t seed, const CudaLaunchShape& shape) {
-  if (kind == RngKind::cpu) return std::make_unique<TorchCpuStream>(seed);
+std::unique_ptr<RandomStream> make_random_stream(Rng kind, uint64_t seed, const CudaLaunchShape& shape) {
+  if (kind == Rng::cpu) return std::make_unique<TorchCpuStream>(seed);
   return std::make_unique<TorchCudaStream>(seed, shape);
 }
 

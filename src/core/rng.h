@@ -2,14 +2,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
+
+#include "wan/types.h"
 
 namespace wan {
-
-/// Whose stream of normal numbers a seed stands for: torch.randn on a CUDA generator or on a CPU generator.
-enum class RngKind : uint8_t { cuda, cpu };
-
-constexpr std::string_view to_string(RngKind kind) noexcept { return kind == RngKind::cuda ? "cuda" : "cpu"; }
 
 /// The device facts that the order of torch's CUDA stream depends on, for tensors of more than
 /// sm_count * max_threads_per_sm elements. Every GPU gives the same values below that size.
@@ -29,7 +25,7 @@ class RandomStream {
 /// A stream that starts as torch.Generator(kind).manual_seed(seed) does. Throws invalid_argument for a launch shape
 /// that no GPU has. Draws are equal to torch's; values differ by the device's own approximations (about 1e-7 times
 /// the value's Box-Muller radius).
-std::unique_ptr<RandomStream> make_random_stream(RngKind kind, uint64_t seed, const CudaLaunchShape& shape = {});
+std::unique_ptr<RandomStream> make_random_stream(Rng kind, uint64_t seed, const CudaLaunchShape& shape = {});
 
 /// A seed from the operating system, uniform in 0 .. 2^63-1 (what --base_seed -1 asks for).
 /// Throws Error{device} when the system gives no random bytes.

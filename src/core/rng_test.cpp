@@ -38,7 +38,7 @@ double max_difference(const std::vector<float>& a, const std::vector<float>& b) 
   return worst;
 }
 
-class RngStream : public testing::TestWithParam<RngKind> {};
+class RngStream : public testing::TestWithParam<Rng> {};
 
 TEST_P(RngStream, SingleCallsMatchGolden) {
   for (const size_t n : {7u, 64u, 1000u, 70001u}) {
@@ -96,21 +96,21 @@ TEST_P(RngStream, MeanAndVarianceAreNormal) {
   EXPECT_NEAR(square / double(values.size()), 1, 5e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, RngStream, testing::Values(RngKind::cuda, RngKind::cpu),
+INSTANTIATE_TEST_SUITE_P(Kinds, RngStream, testing::Values(Rng::cuda, Rng::cpu),
                          [](const auto& param) { return std::string(to_string(param.param)); });
 
 TEST(RngCuda, PipelineNoiseIsTheFirstDraw) {
   for (const char* name : {"t2v_unipc", "t2v_dpmpp", "i2v_unipc", "ti2v_t2v_unipc", "ti2v_i2v_unipc"}) {
     const auto want = golden().f32(std::string(name) + ".noise");
-    auto rng = make_random_stream(RngKind::cuda, 1234);
+    auto rng = make_random_stream(Rng::cuda, 1234);
     EXPECT_LE(max_difference(draw(*rng, want.size()), want), 2e-6) << name;
   }
 }
 
 TEST(RngCuda, LaunchShapeChangesOnlyLongStreams) {
   const CudaLaunchShape a40{84, 1536};
-  auto h100 = make_random_stream(RngKind::cuda, 7);
-  auto other = make_random_stream(RngKind::cuda, 7, a40);
+  auto h100 = make_random_stream(Rng::cuda, 7);
+  auto other = make_random_stream(Rng::cuda, 7, a40);
   const size_t one_launch = 84 * 1536;
   EXPECT_EQ(draw(*h100, one_launch), draw(*other, one_launch));
   const auto x = draw(*h100, one_launch + 1000);
@@ -122,7 +122,7 @@ TEST(RngCuda, LaunchShapeChangesOnlyLongStreams) {
 TEST(RngCuda, RefusesImpossibleLaunchShapes) {
   for (const CudaLaunchShape shape : {CudaLaunchShape{0, 2048}, CudaLaunchShape{132, 128}, CudaLaunchShape{-1, 2048}}) {
     try {
-      make_random_stream(RngKind::cuda, 1, shape);
+      make_random_stream(Rng::cuda, 1, shape);
       ADD_FAILURE() << shape.sm_count;
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::invalid_argument);

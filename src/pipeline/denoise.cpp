@@ -37,7 +37,7 @@ class PromptStates {
 /// The tensors that a solver's plan names.
 class SolverSlots {
  public:
-  SolverSlots(Context& ctx, sampler::SolverKind solver, const Tensor& latent, const Tensor& velocity) {
+  SolverSlots(Context& ctx, SolverKind solver, const Tensor& latent, const Tensor& velocity) {
     at(sampler::Slot::latent) = latent;
     at(sampler::Slot::velocity) = velocity;
     for (int i = 0; i < sampler::history_slots(solver); ++i)

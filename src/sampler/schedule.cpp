@@ -14,21 +14,6 @@ double shifted(double sigma, double shift) { return shift * sigma / (1 + (shift 
 
 }  // namespace
 
-std::string_view to_string(SolverKind kind) noexcept {
-  switch (kind) {
-    case SolverKind::unipc: return "unipc";
-    case SolverKind::dpmpp: return "dpm++";
-    case SolverKind::euler: return "euler";
-  }
-  return "?";
-}
-
-SolverKind parse_solver(std::string_view name) {
-  for (const SolverKind kind : {SolverKind::unipc, SolverKind::dpmpp, SolverKind::euler})
-    if (name == to_string(kind)) return kind;
-  fail(ErrorCode::invalid_argument, "[solver] '{}'; expected unipc, dpm++ or euler", name);
-}
-
 Schedule make_schedule(SolverKind solver, int64_t steps, double shift) {
   require(steps >= 1 && steps <= kMaxSteps, ErrorCode::invalid_argument, "[steps] {}; expected 1..{}", steps,
           kMaxSteps);

@@ -1,18 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
+#include "wan/types.h"
+
 namespace wan::sampler {
-
-/// unipc: flow UniPC (order 2, B(h)=e^h-1, with corrector); dpmpp: flow DPM++ 2M (midpoint); euler: flow matching
-/// Euler.
-enum class SolverKind : uint8_t { unipc, dpmpp, euler };
-
-/// "unipc", "dpm++" or "euler".
-std::string_view to_string(SolverKind kind) noexcept;
-/// The reverse of to_string; throws invalid_argument naming the three for anything else.
-SolverKind parse_solver(std::string_view name);
 
 inline constexpr int64_t kTrainTimesteps = 1000;
 inline constexpr int64_t kMaxSteps = 1000;

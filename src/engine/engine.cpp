@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <thread>
+
+#include "core/error.h"
+#include "engine/generation.h"
+#include "engine/host.h"
+#include "engine/metadata.h"
+#include "io/metadata.h"
+#include "ops/kernels.h"
+#include "wan/wan.h"
+
+namespace wan {
+
+const char* version() noexcept { return WAN_VERSION; }
+
+struct Engine::Impl {
+  explicit Impl(const EngineOptions& engine_options)
+      : options(engine_options), models(options.ckpt_dir, options.task), arena(host_memory()) {
+    require(options.device == "auto" || options.device == "cpu", ErrorCode::unsupported,
+            "[--device {}] this build has no such device; expected auto or cpu", options.device);
+    require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
+            "[--threads] {} is out of range; expected 0 (all) to 4096", options.threads);
+    ctx.arena = &arena;
+    ctx.kernels = &ops::cpu_kernels();
+    ctx.compute = options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
+    loaded.policy = {ctx.compute, false, &arena.memory()};
+    loaded.dit_policy = {ctx.compute, options.convert_model_dtype, &arena.memory()};
+  }
+
+  EngineOptions options;
+  engine::ModelsOnDisk models;
+  Arena arena;
+  Context ctx;
+  engine::LoadedModels loaded;
+  std::string fingerprint;  // made at its first use
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Engine Engine::open(const EngineOptions& options) { return Engine(std::make_unique<Impl>(options)); }
+
+Task Engine::task() const noexcept { return impl_->models.task(); }
+
+Request Engine::prepare(const Request& request) const { return engine::prepare(impl_->models, request).request; }
+
+Result Engine::generate(const Request& request, const Hooks& hooks) {
+  const engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
+  if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
+  Result result;
+  result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);
+  engine::Generation generation(impl_->ctx, impl_->models, impl_->loaded, prepared, hooks);
+  generation.run(request.metadata ? result.metadata : std::string());
+
+  result.output = prepared.request.output;
+  result.seed = prepared.request.seed;
+  result.width = static_cast<int>(prepared.width);
+  result.height = static_cast<int>(prepared.height);
+  result.frames = static_cast<int>(prepared.frames);
+  result.fps = *prepared.request.fps;
+  result.seconds = generation.elapsed();
+  return result;
+}
+
+std::optional<std::string> read_metadata(const std::filesystem::path& file) { return io::read_metadata(file); }
+
+}  // namespace wan

@@ -1,0 +1,224 @@
+#include "engine/generation.h"
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "io/safetensors.h"
+#include "io/tokenizer.h"
+#include "io/video.h"
+#include "sampler/schedule.h"
+
+namespace wan::engine {
+
+Generation::Generation(Context& ctx, const ModelsOnDisk& models, LoadedModels& loaded, const PreparedRequest& prepared,
+                       const Hooks& hooks)
+    : ctx_(ctx),
+      models_(models),
+      loaded_(loaded),
+      prepared_(prepared),
+      hooks_(hooks),
+      reporter_(hooks),
+      dump_(prepared.request.dump) {
+  if (hooks.cancel)
+    ctx_.poll = [cancel = hooks.cancel] {
+      require(!cancel->load(), ErrorCode::cancelled, "[generate] stopped as asked");
+    };
+  if (dump_.wanted())
+    ctx_.trace = [this](std::string_view name, const Tensor& value) { dump_.add(name, value, ctx_.arena->memory()); };
+}
+
+void Generation::run(const std::string& metadata) {
+  const Request& r = prepared_.request;
+  const OwnedTensor latent = r.latents.empty() ? sample() : load_latents();
+  ctx_.arena->release();
+  ctx_.tap("latent_out", latent.tensor);
+  if (!r.save_latents.empty()) save_latents(latent.tensor, r.save_latents);
+  if (!r.output.empty() || hooks_.on_frame || dump_.wanted()) {
+    try {
+      decode(latent.tensor, metadata);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::cancelled || !r.latents.empty() || !r.save_latents.empty() || r.output.empty()) throw;
+      // The steps are the expensive part: keep their result, so that only the decoding has to be repeated.
+      const std::string name = r.output.has_filename() ? r.output.filename().string() : r.output.parent_path().filename().string();
+      const std::filesystem::path kept = std::filesystem::absolute(r.output).parent_path() / (name + ".latents.safetensors");
+      try {
+        save_latents(latent.tensor, kept);
+      } catch (const Error& second) {
+        fail(error.code(), "{}\n  The latents could not be kept either: {}", error.what(), second.what());
+      }
+      fail(error.code(), "{}\n  The latents are kept in {}: make the video from them with --latents", error.what(),
+           kept.string());
+    }
+  }
+  dump_.commit();
+}
+
+bool Generation::guided() const noexcept {
+  const Request& r = prepared_.request;
+  return *r.guidance_low != 1 || (models_.files().two_experts && *r.guidance_high != 1);
+}
+
+TextStates Generation::encode_text() {
+  reporter_.begin(Stage::text, 1);
+  const auto tokenizer = io::Tokenizer::load(models_.files().tokenizer);
+  const int text_len = static_cast<int>(models_.dit_config().text_len);
+  std::vector<std::vector<int32_t>> ids{tokenizer.encode(prepared_.clean_prompt, text_len)};
+  if (guided()) ids.push_back(tokenizer.encode(prepared_.clean_negative, text_len));
+  dump_.add_ids("ids.cond", ids[0]);
+  if (guided()) dump_.add_ids("ids.uncond", ids[1]);
+
+  const auto encoder = models_.load_umt5(loaded_.policy);
+  const auto scope = ctx_.arena->scope();
+  const std::vector<Tensor> states = models::umt5_encode(ctx_, encoder->model(), ids);
+  const auto keep = [&](const Tensor& state) {
+    OwnedTensor owned(ctx_.arena->memory(), DType::f32, state.shape);
+    ops::copy(ctx_, state, owned.tensor);
+    return owned;
+  };
+  TextStates text;
+  text.cond = keep(states[0]);
+  ctx_.tap("context.cond", text.cond.tensor);
+  if (guided()) {
+    text.uncond = keep(states[1]);
+    ctx_.tap("context.uncond", text.uncond.tensor);
+  }
+  reporter_.done(1);
+  return text;
+}
+
+ImageCondition Generation::encode_image() {
+  ImageCondition out;
+  if (!prepared_.image) return out;
+  const models::VaeConfig& vae = models_.vae_config();
+  const weights::WeightSet set = models_.load_vae_encoder(loaded_.policy);
+  const auto encoder = weights::bind<models::VaeEncoderWeights>(set.tensors(), vae);
+  MemoryResource& memory = ctx_.arena->memory();
+  const bool whole_clip = models_.task() == Task::i2v_A14B;
+  const pipeline::PixelSize size{prepared_.width, prepared_.height};
+  const std::vector<float> picture =
+      whole_clip ? pipeline::fit_bicubic(*prepared_.image, size) : pipeline::fit_and_crop(*prepared_.image, size);
+  const int64_t frames = whole_clip ? prepared_.frames : 1;
+  reporter_.begin(Stage::image, vae.latent_frames(frames));
+
+  if (dump_.wanted()) {
+    OwnedTensor clip(memory, DType::f32, {3, frames, size.height, size.width});
+    pipeline::fill_clip(ctx_, picture, 0, clip.tensor);
+    ctx_.tap("vae_in", clip.tensor);
+  }
+  const Shape& latent = prepared_.latent;
+  OwnedTensor z(memory, DType::f32, {vae.z_dim, vae.latent_frames(frames), latent[2], latent[3]});
+  int64_t chunk = 0;
+  models::encode(ctx_, encoder, vae, frames, [&](int64_t first, const Tensor& part) {
+    ctx_.check_stop();
+    reporter_.done(chunk++);
+    pipeline::fill_clip(ctx_, picture, first, part);
+  }, z.tensor);
+  reporter_.done(chunk);
+  ctx_.tap("vae_enc", z.tensor);
+  if (!whole_clip) {
+    out.first_frame = std::move(z);
+    return out;
+  }
+  out.condition = pipeline::image_condition(ctx_, z.tensor);
+  ctx_.tap("y", out.condition.tensor);
+  return out;
+}
+
+OwnedTensor Generation::make_noise() {
+  const Request& r = prepared_.request;
+  std::vector<float> host(static_cast<size_t>(prepared_.latent.numel()));
+  if (r.noise.empty()) {
+    make_random_stream(r.rng, static_cast<uint64_t>(r.seed))->fill(host);
+  } else {
+    io::read_as_f32(io::open_safetensors(r.noise).tensors.at("noise"), host);
+  }
+  OwnedTensor noise(ctx_.arena->memory(), DType::f32, prepared_.latent);
+  ctx_.arena->memory().upload(noise.tensor.data, host.data(), noise.tensor.nbytes());
+  ctx_.tap("noise", noise.tensor);
+  return noise;
+}
+
+OwnedTensor Generation::sample() {
+  const Request& r = prepared_.request;
+  const TextStates text = encode_text();
+  ctx_.arena->release();
+  const ImageCondition image = encode_image();
+  ctx_.arena->release();
+  OwnedTensor latent = make_noise();
+
+  pipeline::DenoiseJob job;
+  job.schedule = sampler::make_schedule(*r.solver, *r.steps, *r.shift);
+  job.boundary = models_.files().two_experts ? models_.defaults().boundary : 0;
+  job.guidance_low = *r.guidance_low;
+  job.guidance_high = *r.guidance_high;
+  job.context_cond = text.cond.tensor;
+  job.context_uncond = text.uncond.tensor;
+  job.condition = image.condition.tensor;
+  job.first_frame = image.first_frame.tensor;
+
+  reporter_.begin(Stage::sample, job.schedule.steps());
+  const auto expert_model = [&](pipeline::Expert expert) -> const models::Dit& {
+    auto& slot = loaded_.experts[expert];
+    if (!slot) slot = models_.load_dit(expert, loaded_.dit_policy);
+    return slot->dit();
+  };
+  pipeline::denoise(ctx_, job, expert_model, latent.tensor, [&](int64_t step, pipeline::Expert expert) {
+    ctx_.check_stop();
+    reporter_.done(step, pipeline::to_string(expert));
+  });
+  return latent;
+}
+
+OwnedTensor Generation::load_latents() {
+  std::vector<float> host(static_cast<size_t>(prepared_.latent.numel()));
+  io::read_as_f32(io::open_safetensors(prepared_.request.latents).tensors.at("latents"), host);
+  OwnedTensor latent(ctx_.arena->memory(), DType::f32, prepared_.latent);
+  ctx_.arena->memory().upload(latent.tensor.data, host.data(), latent.tensor.nbytes());
+  return latent;
+}
+
+void Generation::save_latents(const Tensor& latent, const std::filesystem::path& path) {
+  std::vector<float> host(static_cast<size_t>(latent.numel()));
+  ctx_.arena->memory().download(host.data(), latent.data, latent.nbytes());
+  const io::TensorToWrite tensor{"latents", DType::f32, {latent.shape.dims().begin(), latent.shape.dims().end()},
+                                 std::as_bytes(std::span(host))};
+  io::write_safetensors(path, std::span(&tensor, 1));
+}
+
+void Generation::decode(const Tensor& latent, const std::string& metadata) {
+  const Request& r = prepared_.request;
+  const models::VaeConfig& vae = models_.vae_config();
+  const weights::WeightSet set = models_.load_vae_decoder(loaded_.policy);
+  const auto decoder = weights::bind<models::VaeDecoderWeights>(set.tensors(), vae);
+
+  std::unique_ptr<io::VideoWriter> writer;
+  if (!r.output.empty())
+    writer = io::make_video_writer(r.output, {prepared_.width, prepared_.height, prepared_.fps, metadata, {}});
+  OwnedTensor whole;  // only for --dump
+  if (dump_.wanted())
+    whole = OwnedTensor(ctx_.arena->memory(), DType::f32, {3, prepared_.frames, prepared_.height, prepared_.width});
+
+  const int64_t pixels = prepared_.width * prepared_.height;
+  std::vector<float> planes;
+  std::vector<uint8_t> rgb(static_cast<size_t>(pixels) * 3);
+  reporter_.begin(Stage::decode, prepared_.frames);
+  models::decode(ctx_, decoder, vae, latent, [&](int64_t first, const Tensor& frames) {
+    ctx_.check_stop();
+    if (whole.tensor)
+      for (int64_t c = 0; c < 3; ++c)
+        ops::copy(ctx_, frames.slice(0, c, 1), whole.tensor.slice(0, c, 1).slice(1, first, frames.dim(1)));
+    planes.resize(static_cast<size_t>(frames.numel()));
+    ctx_.arena->memory().download(planes.data(), frames.data, frames.nbytes());
+    for (int64_t f = 0; f < frames.dim(1); ++f) {
+      io::frame_to_rgb8(planes, frames.dim(1), f, rgb);
+      if (writer) writer->write(rgb);
+      if (hooks_.on_frame) hooks_.on_frame(rgb, static_cast<int>(prepared_.width), static_cast<int>(prepared_.height));
+    }
+    reporter_.done(first + frames.dim(1));
+  });
+  if (whole.tensor) ctx_.tap("video", whole.tensor);
+  reporter_.begin(Stage::save, 1);
+  if (writer) writer->finish();
+  reporter_.done(1);
+}
+
+}  // namespace wan::engine

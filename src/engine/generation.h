@@ -1,0 +1,62 @@
+#pragma once
+#include <map>
+#include <memory>
+
+#include "core/context.h"
+#include "engine/dump.h"
+#include "engine/models_on_disk.h"
+#include "engine/prepare.h"
+#include "engine/reporter.h"
+#include "ops/elementwise.h"
+#include "pipeline/image_condition.h"
+
+/// One generation, stage by stage. Each stage frees what it needed before the next begins.
+namespace wan::engine {
+
+/// What stays loaded between generations of one engine.
+struct LoadedModels {
+  weights::Policy policy;      ///< of text encoder and VAE
+  weights::Policy dit_policy;  ///< the same, with --convert_model_dtype
+  std::map<pipeline::Expert, std::unique_ptr<LoadedDit>> experts;
+};
+
+/// Text states of prompt and negative prompt, [n, text_dim] f32 each.
+struct TextStates {
+  OwnedTensor cond, uncond;
+};
+
+/// What an image contributes.
+struct ImageCondition {
+  OwnedTensor condition;    ///< i2v: mask and image latent [4 + z, F, h, w] f32
+  OwnedTensor first_frame;  ///< ti2v: [z, 1, h, w] f32
+};
+
+class Generation {
+ public:
+  Generation(Context& ctx, const ModelsOnDisk& models, LoadedModels& loaded, const PreparedRequest& prepared,
+             const Hooks& hooks);
+
+  /// Runs all stages; `metadata` is stored in the output unless empty.
+  void run(const std::string& metadata);
+  double elapsed() const { return reporter_.elapsed(); }
+
+ private:
+  TextStates encode_text();
+  ImageCondition encode_image();
+  OwnedTensor make_noise();
+  OwnedTensor sample();
+  OwnedTensor load_latents();
+  void decode(const Tensor& latent, const std::string& metadata);
+  void save_latents(const Tensor& latent, const std::filesystem::path& path);
+  bool guided() const noexcept;
+
+  Context ctx_;
+  const ModelsOnDisk& models_;
+  LoadedModels& loaded_;
+  const PreparedRequest& prepared_;
+  const Hooks& hooks_;
+  Reporter reporter_;
+  Dump dump_;
+};
+
+}  // namespace wan::engine

@@ -1,0 +1,75 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/checkpoint.h"
+#include "models/dit.h"
+#include "models/umt5.h"
+#include "models/vae_stream.h"
+#include "pipeline/denoise.h"
+#include "pipeline/task.h"
+#include "weights/file_source.h"
+
+/// A checkpoint whose headers are read and checked, and its models as they are asked for.
+namespace wan::engine {
+
+/// Weights of one transformer in memory (or mapped), and the model that uses them.
+class LoadedDit {
+ public:
+  LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy);
+  const models::Dit& dit() const noexcept { return dit_; }
+
+ private:
+  weights::WeightSet outer_;
+  weights::FileBlocks blocks_;
+  models::Dit dit_;
+};
+
+/// The text encoder; its blocks are converted as they are used and not kept.
+class LoadedUmt5 {
+ public:
+  LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy);
+  const models::Umt5& model() const noexcept { return model_; }
+
+ private:
+  weights::WeightSet outer_;
+  weights::FileBlocks blocks_;
+  models::Umt5 model_;
+};
+
+class ModelsOnDisk {
+ public:
+  /// Reads headers and shapes. Throws Error(bad_file) with everything that is missing or does not fit at once,
+  /// and Error(invalid_argument) if the checkpoint is of another task than the one asked for.
+  ModelsOnDisk(const std::filesystem::path& ckpt_dir, std::optional<Task> task);
+
+  Task task() const noexcept { return task_; }
+  /// The task's defaults, with those of the checkpoint's own generation.json (if any) over them.
+  const pipeline::TaskDefaults& defaults() const noexcept { return defaults_; }
+  const io::Checkpoint& files() const noexcept { return files_; }
+  const models::DitConfig& dit_config() const noexcept { return high_; }
+  const models::Umt5Config& umt5_config() const noexcept { return umt5_; }
+  const models::VaeConfig& vae_config() const noexcept { return vae_; }
+  /// Pixels per token and side: sizes must be multiples of these.
+  int64_t width_step() const noexcept { return vae_.stride_s() * high_.patch[2]; }
+  int64_t height_step() const noexcept { return vae_.stride_s() * high_.patch[1]; }
+
+  std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
+  std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy) const;
+  weights::WeightSet load_vae_encoder(const weights::Policy& policy) const;
+  weights::WeightSet load_vae_decoder(const weights::Policy& policy) const;
+
+ private:
+  void read_generation_defaults();
+  void check_fit() const;
+
+  io::Checkpoint files_;
+  Task task_ = Task::t2v_A14B;
+  pipeline::TaskDefaults defaults_;
+  models::DitConfig high_, low_;
+  models::Umt5Config umt5_;
+  models::VaeConfig vae_;
+};
+
+}  // namespace wan::engine
