@@ -30,10 +30,16 @@ class Expected {
     }
   }
 
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const auto& [name, entry] : tensors_) all.push_back(name);
+    return all;
+  }
   bool has(const std::string& name) const { return tensors_.contains(name); }
   std::vector<int64_t> shape(const std::string& name) const { return at(name).shape; }
   std::string dtype(const std::string& name) const { return at(name).dtype; }
   std::vector<float> f32(const std::string& name) const { return read<float>(name, "F32"); }
+  std::vector<int32_t> i32(const std::string& name) const { return read<int32_t>(name, "I32"); }
   std::vector<int64_t> i64(const std::string& name) const { return read<int64_t>(name, "I64"); }
 
  private:
