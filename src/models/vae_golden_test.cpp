@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <iostream>
+#include <fmt/format.h>
 
 #include "models/vae_test_support.h"
 
@@ -37,17 +37,19 @@ double encode_error(const test::Expected& file, VaeVersion version, const std::s
   return test::relative_l2(test::values(out), file.f32(z));
 }
 
+// Bounds: float32 has the error of another order of summation, about 1e-6. Upstream's own modules with weights and
+// activations in bf16 are 1.4e-2 to 1.7e-2 (decode) and 1.0e-2 to 1.2e-2 (encode) away from the golden values.
 class VaeGolden : public testing::TestWithParam<Case> {};
 
 TEST_P(VaeGolden, DecodesLikeUpstream) {
   const auto [name, version, image] = GetParam();
   const std::string key = name;
   const double error = decode_error(golden_values(), version, key + ".latent_out", key + ".video", DType::f32);
-  RecordProperty("relative_l2", std::to_string(error));
+  RecordProperty("relative_l2", fmt::format("{:.2e}", error));
   EXPECT_LE(error, 5e-6);
   const double rounded = decode_error(golden_values(), version, key + ".latent_out", key + ".video", DType::bf16);
-  RecordProperty("relative_l2_bf16", std::to_string(rounded));
-  EXPECT_LE(rounded, 3e-2);
+  RecordProperty("relative_l2_bf16", fmt::format("{:.2e}", rounded));
+  EXPECT_LE(rounded, 1.6e-2);
   EXPECT_GT(rounded, 1e-4) << "bf16 did not take part";
 }
 
@@ -56,11 +58,11 @@ TEST_P(VaeGolden, EncodesLikeUpstream) {
   if (!image) GTEST_SKIP() << "a case without an image";
   const std::string key = name;
   const double error = encode_error(golden_values(), version, key + ".vae_in", key + ".vae_enc", DType::f32);
-  RecordProperty("relative_l2", std::to_string(error));
+  RecordProperty("relative_l2", fmt::format("{:.2e}", error));
   EXPECT_LE(error, 5e-6);
   const double rounded = encode_error(golden_values(), version, key + ".vae_in", key + ".vae_enc", DType::bf16);
-  RecordProperty("relative_l2_bf16", std::to_string(rounded));
-  EXPECT_LE(rounded, 3e-2);
+  RecordProperty("relative_l2_bf16", fmt::format("{:.2e}", rounded));
+  EXPECT_LE(rounded, 1.6e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, VaeGolden, testing::ValuesIn(cases), [](const auto& i) { return i.param.name; });
