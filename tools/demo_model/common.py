@@ -1,0 +1,149 @@
+"""What every training stage needs: optimiser, averaged weights, a schedule by steps or by seconds, resume, a log."""
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def orthogonalise(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Newton-Schulz iteration towards the nearest semi-orthogonal matrices of a batch [B, R, C] (Muon, Jordan 2024)."""
+    x = g.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        a = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return (x.mT if tall else x).float()
+
+
+class Optimiser:
+    """Muon for the inner matrices and convolutions, AdamW for everything else; one learning rate factor for both."""
+
+    def __init__(self, module: nn.Module, lr: float, inner, matrix_lr: float | None = None):
+        named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        self.lr, self.matrix_lr = lr, matrix_lr or lr
+        self.parameters = [p for _, p in named]
+        groups: dict[tuple, list] = {}
+        for n, p in named:
+            if inner(n, p):
+                groups.setdefault((p.shape[0], p[0].numel()), []).append(p)
+        self.matrices = [(shape, ps, torch.zeros(len(ps), *shape, device=ps[0].device)) for shape, ps in groups.items()]
+        rest = [p for n, p in named if not inner(n, p)]
+        self.adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=rest[0].is_cuda)
+
+    @torch.no_grad()
+    def step(self, factor: float, clip: float = 1.0):
+        norm = nn.utils.clip_grad_norm_(self.parameters, clip)
+        for group in self.adam.param_groups:
+            group["lr"] = self.lr * factor
+        self.adam.step()
+        for shape, ps, momentum in self.matrices:
+            g = torch.stack([p.grad.reshape(shape) for p in ps])
+            momentum.lerp_(g, 0.05)
+            update = orthogonalise(g.lerp(momentum, 0.95)) * (0.2 * math.sqrt(max(shape)))
+            torch._foreach_mul_(ps, 1 - 0.01 * self.matrix_lr * factor)
+            torch._foreach_add_(ps, [u.view_as(p) for u, p in zip(update, ps)], alpha=-self.matrix_lr * factor)
+        for p in self.parameters:
+            p.grad = None
+        return norm
+
+    def state(self):
+        return {"adam": self.adam.state_dict(), "matrices": [m for _, _, m in self.matrices]}
+
+    def load(self, state):
+        self.adam.load_state_dict(state["adam"])
+        for (_, _, mine), saved in zip(self.matrices, state["matrices"]):
+            mine.copy_(saved)
+
+
+class Run:
+    """One training stage: counts steps, knows how far it is, averages the weights, logs, and saves to resume.
+
+    The length is a number of steps, or else of seconds: then the number of steps taken is logged, and a later run with
+    that number repeats it.
+    """
+
+    def __init__(self, name: str, folder: Path, model: nn.Module, optimiser: Optimiser, steps: int | None,
+                 seconds: float | None, average: float = 0.999, warmup: float = 0.03):
+        self.name, self.folder, self.model, self.optimiser = name, folder, model, optimiser
+        self.steps, self.seconds, self.decay, self.warmup = steps, seconds, average, warmup
+        self.averaged = copy.deepcopy(model).requires_grad_(False).eval()
+        self.step, self.spent, self.sums, self.since = 0, 0.0, {}, 0
+        self.log_file = folder / f"{name}.log.jsonl"
+        saved = folder / f"{name}.resume.pt"
+        if saved.exists():
+            state = torch.load(saved, map_location=next(model.parameters()).device, weights_only=True)
+            model.load_state_dict(state["model"])
+            self.averaged.load_state_dict(state["averaged"])
+            optimiser.load(state["optimiser"])
+            self.step, self.spent = state["step"], state["spent"]
+            print(f"{name}: resumes at step {self.step}", flush=True)
+        self.began = time.time() - self.spent
+        self.saved_at = time.time()
+
+    @property
+    def progress(self) -> float:
+        if self.steps:
+            return self.step / self.steps
+        return (time.time() - self.began) / self.seconds
+
+    def __iter__(self):
+        while self.progress < 1:
+            yield self.step
+
+    def update(self, loss: torch.Tensor, **values):
+        """Takes the gradient step for the loss, and keeps the books."""
+        loss.backward()
+        p = self.progress
+        norm = self.optimiser.step(min(p / self.warmup, 1.0) * max(1 - p, 0.0) / (1 - self.warmup) if p > self.warmup
+                                   else max(p, 1e-3) / self.warmup)
+        with torch.no_grad():
+            decay = min(self.decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
+        self.step += 1
+        for key, value in {"loss": loss, "norm": norm, **values}.items():
+            self.sums[key] = self.sums.get(key, 0) + value.detach()
+        self.since += 1
+        if self.step % 100 == 0 or self.step in (1, 10, 30):
+            entry = {"step": self.step, "seconds": round(time.time() - self.began, 1),
+                     **{k: round(float(v) / self.since, 5) for k, v in self.sums.items()}}
+            self.sums, self.since = {}, 0
+            self.write(entry)
+            if time.time() - self.saved_at > 120:
+                self.save_resume()
+
+    def write(self, entry: dict):
+        with open(self.log_file, "a") as f:
+            f.write(json.dumps(entry) + "\n")
+        print(self.name, json.dumps(entry), flush=True)
+
+    def save_resume(self):
+        self.spent, self.saved_at = time.time() - self.began, time.time()
+        temporary = self.folder / f"{self.name}.resume.tmp"
+        torch.save({"model": self.model.state_dict(), "averaged": self.averaged.state_dict(),
+                    "optimiser": self.optimiser.state(), "step": self.step, "spent": self.spent}, temporary)
+        temporary.replace(self.folder / f"{self.name}.resume.pt")
+
+    def finish(self) -> nn.Module:
+        """Saves the averaged weights as NAME.pt and forgets the resume point; returns the averaged model."""
+        self.write({"step": self.step, "seconds": round(time.time() - self.began, 1), "finished": True})
+        torch.save(self.averaged.state_dict(), self.folder / f"{self.name}.pt")
+        (self.folder / f"{self.name}.resume.pt").unlink(missing_ok=True)
+        return self.averaged
+
+
+def autocast(device: str):
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Per clip, for videos [N, ...] in -1..1."""
+    mse = ((a - b) / 2).float().pow(2).flatten(1).mean(1)
+    return -10 * torch.log10(mse.clamp(min=1e-10))

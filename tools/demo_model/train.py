@@ -1,0 +1,338 @@
+"""Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, the T2V experts, the TI2V model.
+
+    python train.py --out work --stage text --seconds 40
+    python train.py --out work --stage vae21 --seconds 150      (vae22 likewise)
+    python train.py --out work --stage t2v --seconds 500        (both experts)
+    python train.py --out work --stage ti2v --seconds 300
+
+A stage needs what the earlier ones left in the folder, resumes where it was stopped, and is skipped when it is done.
+`--tiny` shrinks everything for a trial on a CPU.
+"""
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import captions
+import vae as vae_module
+import world
+from common import Optimiser, Run, autocast, psnr
+from dit import Dit, DitConfig
+from text_encoder import NEGATIVE_PROMPT, TextEncoder, Tokenizer, train_tokenizer
+from vae import Vae
+
+FRAMES = 33
+CAPTION_LENGTH = 47
+VOCABULARY = 1000
+SIZE = {"2.1": 128, "2.2": 160}
+WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
+T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
+TI2V = DitConfig(channels=48, dim=240, ffn_dim=480, num_heads=5, num_layers=5)
+BOUNDARY = 0.875
+SHIFT = 5.0
+SLOTS = {"count": 2, "background": 9, "colour0": 11, "shape0": 7, "motion0": 9, "size0": 4,
+         "colour1": 11, "shape1": 7, "motion1": 9, "size1": 4}
+
+
+def load(module: nn.Module, path: Path, device: str) -> nn.Module:
+    module.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+    return module.to(device).eval().requires_grad_(False)
+
+
+def make_tokenizer(folder: Path) -> Tokenizer:
+    path = folder / "spiece.model"
+    if not path.exists():
+        scenes = world.sample_scenes(30000, seed=11)
+        texts, _ = captions.captions(scenes, seed=12)
+        train_tokenizer(texts + [" ".join(captions.FILLERS)] * 50, str(folder / "spiece"), VOCABULARY)
+    return Tokenizer(path)
+
+
+class Probe(nn.Module):
+    """The encoder, and for each attribute a learned query that reads it off the states: the encoder's own training."""
+
+    def __init__(self, encoder: TextEncoder, dim: int = 128):
+        super().__init__()
+        self.encoder = encoder
+        self.queries = nn.Parameter(torch.randn(len(SLOTS), dim) * dim**-0.5)
+        self.values = nn.Linear(dim, dim)
+        self.heads = nn.ModuleList(nn.Linear(dim, n) for n in SLOTS.values())
+
+    def forward(self, ids):
+        states = self.encoder(ids)
+        logits = torch.einsum("sd,nld->nsl", self.queries, states).float()
+        weight = logits.masked_fill((ids == 0)[:, None], -1e9).softmax(-1)
+        read = weight.type_as(states) @ self.values(states)
+        return [head(read[:, i]) for i, head in enumerate(self.heads)]
+
+
+def train_text(args, folder: Path):
+    tokenizer = make_tokenizer(folder)
+    device, tiny = args.device, args.tiny
+    probe = Probe(TextEncoder(tokenizer.size)).to(device)
+    optimiser = Optimiser(probe, 2e-3, lambda n, p: False)
+    run = Run("text", folder, probe, optimiser, args.steps, args.seconds, average=0.998)
+    n = 2000 if tiny else 60000
+    scenes = world.sample_scenes(n, seed=21)
+    texts, labels = captions.captions(scenes, seed=22)
+    ids = tokenizer(texts, CAPTION_LENGTH).to(device)
+    target = torch.tensor([[row[k] for k in SLOTS] for row in labels], device=device)
+    unseen = world.sample_scenes(2000, seed=23, unseen=True)
+    unseen_texts, unseen_labels = captions.captions(unseen, seed=24, unseen=True)
+    batch = 64 if tiny else args.batch or 1024
+
+    def errors(logits, rows):
+        return sum(F.cross_entropy(x.float(), rows[:, i]) for i, x in enumerate(logits))
+
+    for _ in run:
+        pick = torch.randint(0, n, (batch,), device=device)
+        rows = ids[pick]
+        noise = (torch.rand(rows.shape, device=device) < 0.03) & (rows > 1)
+        rows = torch.where(noise, torch.randint(3, tokenizer.size, rows.shape, device=device), rows)
+        with autocast(device):
+            loss = errors(probe(rows), target[pick])
+        run.update(loss)
+    probe = run.finish()
+    with torch.no_grad():
+        logits = probe(tokenizer(unseen_texts, CAPTION_LENGTH).to(device))
+        rows = torch.tensor([[row[k] for k in SLOTS] for row in unseen_labels], device=device)
+        run.write({"unseen": {k: round(float((logits[i].argmax(-1) == rows[:, i]).float().mean()), 4)
+                              for i, k in enumerate(SLOTS)}})
+    torch.save(probe.encoder.state_dict(), folder / "text.pt")
+
+
+def speed_up(model: Vae, device: str) -> Vae:
+    """Channels last, and one fused kernel for normalise + SiLU + pad."""
+    for p in model.parameters():
+        if p.dim() >= 4:
+            p.data = p.data.contiguous(memory_format=torch.channels_last if p.dim() == 4 else torch.channels_last_3d)
+    if device == "cuda":
+        vae_module.Speed.norm_silu = staticmethod(torch.compile(vae_module.norm_silu, dynamic=True))
+    return model
+
+
+def choose_convolution(model: Vae, video: torch.Tensor):
+    """Takes the faster of the two ways to compute 3x3x3 convolutions here."""
+    if video.device.type != "cuda":
+        return
+    best = None
+    for planar in (False, True):
+        vae_module.Speed.planar = planar
+        for i in range(6):
+            if i == 3:
+                torch.cuda.synchronize()
+                began = time.time()
+            with autocast("cuda"):
+                mean, _ = model.moments(video)
+                loss = model.reconstruct(mean).mean()
+            loss.backward()
+        torch.cuda.synchronize()
+        taken = (time.time() - began) / 3
+        print("planar" if planar else "volume", f"{taken * 1e3:.1f} ms a pass,", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", flush=True)
+        if best is None or taken < best[0]:
+            best = (taken, planar)
+    model.zero_grad(set_to_none=True)
+    vae_module.Speed.planar = best[1]
+
+
+def train_vae(args, folder: Path, version: str):
+    device, tiny = args.device, args.tiny
+    size = 64 if tiny else SIZE[version]
+    model = speed_up(Vae(version, *WIDTH[version]).to(device), device)
+    optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() >= 4 and p.shape[0] > 12 and n.count(".") > 2)
+    run = Run("vae" + version.replace(".", ""), folder, model, optimiser, args.steps, args.seconds)
+    scenes = world.sample_scenes(500 if tiny else 40000, seed=31)
+    rng = np.random.default_rng(32 + run.step)
+    batch = 2 if tiny else args.batch or 16
+
+    def draw(n, frames):
+        pick = rng.integers(0, len(scenes), n)
+        first = int(rng.integers(0, FRAMES - frames + 1))
+        return world.render(scenes.take(pick), size, device, first=first, frames=frames)
+
+    choose_convolution(model, draw(batch, 17))
+    for _ in run:
+        long = run.progress > 0.8
+        video = draw(max(batch // 2, 1), FRAMES) if long else draw(batch, 5 if tiny else 17)
+        with autocast(device):
+            mean, log_variance = model.moments(video)
+            latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+            out = model.reconstruct(latent)
+        d = out - video
+        slope = sum(d.diff(dim=i).abs().mean() for i in (-1, -2))
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        loss = d.abs().mean() + 4 * d.pow(2).mean() + 0.5 * slope + 3e-4 * kl
+        run.update(loss, l1=d.abs().mean(), mse=d.pow(2).mean(), kl=kl)
+    model = run.finish()
+    with torch.no_grad():
+        sample = world.sample_scenes(4 if tiny else 512, seed=33)
+        moments = []
+        for i in range(0, len(sample), 32):
+            with autocast(device):
+                moments.append(model.moments(world.render(sample.take(slice(i, i + 32)), size, device))[0])
+        mean = torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1)
+        deviation = mean.std(1)
+        run.write({"latent_std": [round(float(v), 3) for v in deviation]})
+        model.fold(mean.mean(1), deviation.clamp(min=0.25 * deviation.max()))
+    torch.save(model.state_dict(), folder / f"{run.name}.pt")
+    check_vae(args, folder, version, run)
+
+
+@torch.no_grad()
+def check_vae(args, folder: Path, version: str, run=None):
+    """PSNR of held-out clips, with the weights rounded to bf16 as they are shipped."""
+    name = "vae" + version.replace(".", "")
+    model = load(Vae(version, *WIDTH[version]), folder / f"{name}.pt", args.device)
+    for p in model.parameters():
+        p.copy_(p.bfloat16())
+    unseen = world.sample_scenes(4 if args.tiny else 128, seed=34, unseen=True)
+    values, firsts, spread = [], [], []
+    for i in range(0, len(unseen), 16):
+        video = world.render(unseen.take(slice(i, i + 16)), 64 if args.tiny else SIZE[version], args.device)
+        z = model.encode(video)
+        values.append(psnr(model.decode(z), video))
+        firsts.append(psnr(model.decode(model.encode(video[:, :, :1])), video[:, :, :1]))
+        spread.append(z)
+    values, z = torch.cat(values), torch.cat(spread)
+    entry = {"psnr_mean": round(float(values.mean()), 2), "psnr_least": round(float(values.min()), 2),
+             "first_frame_psnr": round(float(torch.cat(firsts).mean()), 2), "latent_mean": round(float(z.mean()), 3),
+             "latent_std": round(float(z.std()), 3)}
+    run.write(entry) if run else print(name, entry, flush=True)
+
+
+@torch.no_grad()
+def make_data(args, folder: Path, version: str, tokenizer: Tokenizer):
+    """Latents [N, C, F, h, w] of rendered clips, and several captions for each as token ids [N, K, L]."""
+    device, tiny = args.device, args.tiny
+    began = time.time()
+    model = speed_up(load(Vae(version, *WIDTH[version]), folder / f"vae{version.replace('.', '')}.pt", device), device)
+    vae_module.Speed.planar = args.planar
+    n, k, size = (24, 2, 64) if tiny else (args.clips, 4, SIZE[version])
+    scenes = world.sample_scenes(n, seed=41)
+    latents, chunk = [], 32
+    for i in range(0, n, chunk):
+        with autocast(device):
+            latents.append(model.encode(world.render(scenes.take(slice(i, i + chunk)), size, device, torch.bfloat16 if device == "cuda" else torch.float32)).bfloat16())
+    if device == "cuda":
+        torch.cuda.synchronize()
+    print(f"encoded {n} clips in {time.time() - began:.0f} s", flush=True)
+    rng = random.Random(42)
+    texts = []
+    for i in range(n):
+        scene = scenes.take(i)
+        texts += [captions.caption(scene, rng)[0] for _ in range(k)]
+    ids = tokenizer(texts, CAPTION_LENGTH).to(device).view(n, k, -1)
+    print(f"data ready after {time.time() - began:.0f} s", flush=True)
+    return torch.cat(latents), ids
+
+
+def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high: float, data, text: TextEncoder,
+              tokenizer: Tokenizer, seconds, start: Path | None = None, image_share: float = 0.0):
+    """One diffusion transformer, trained where its sigma lies in low..high."""
+    if (folder / f"{name}.pt").exists():
+        print(name, "is done", flush=True)
+        return
+    device, tiny = args.device, args.tiny
+    latents, ids = data
+    model = Dit(config).to(device)
+    if start:
+        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
+    optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() == 2 and "blocks." in n or n == "time_projection.1.weight",
+                          matrix_lr=args.matrix_lr)
+    run = Run(name, folder, model, optimiser, args.steps, seconds, average=0.9985)
+    if device == "cuda":
+        for block in model.blocks:
+            block.compile()
+    batch = 8 if tiny else args.batch or 256
+    nothing = max(batch // 20, 1)  # rows with the empty prompt; as many more with the long negative prompt
+    empty = tokenizer([""], CAPTION_LENGTH).to(device)
+    negative = tokenizer([NEGATIVE_PROMPT], 512)
+    negative = negative[:, :int((negative > 0).sum())].to(device)
+    u_low, u_high = (s / (SHIFT - (SHIFT - 1) * s) for s in (low, high))
+    generator = torch.Generator(device).manual_seed(51 + run.step)
+    with torch.no_grad(), autocast(device):
+        extra = text(negative)[0].float()
+
+    def uniform(n):
+        return torch.rand(n, device=device, generator=generator)
+
+    for _ in run:
+        pick = torch.randint(0, len(latents), (batch,), device=device, generator=generator)
+        x0 = latents[pick].float()
+        rows = ids[pick, torch.randint(0, ids.shape[1], (batch,), device=device, generator=generator)][:batch - nothing]
+        rows = torch.cat((empty.expand(nothing, -1), rows[nothing:]))
+        # Stratified times, spread as the sampler's steps are.
+        u = u_low + (u_high - u_low) * (torch.arange(batch, device=device) + uniform(batch)) / batch
+        u = u[torch.randperm(batch, device=device, generator=generator)]
+        sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
+        sigma = sigma.view(-1, 1, 1, 1, 1).expand(-1, 1, x0.shape[2], 1, 1)
+        if image_share:  # image to video: the first latent frame is clean and its tokens have time 0
+            keep = (uniform(batch) < image_share).view(-1, 1, 1, 1, 1) & (torch.arange(x0.shape[2], device=device) == 0).view(1, 1, -1, 1, 1)
+            sigma = torch.where(keep, torch.zeros_like(sigma), sigma)
+        noise = torch.randn(x0.shape, device=device, generator=generator)
+        x = x0 + sigma * (noise - x0)
+        t = (sigma[:, 0, :, 0, 0] * 1000).floor()
+        with autocast(device):
+            with torch.no_grad():
+                states = text(rows)
+            v = model(x, t if image_share else t[:, :1], states, (rows > 0).sum(1), extra)
+        weight = (sigma > 0).float() if image_share else 1.0
+        loss = ((v - (noise - x0)).pow(2) * weight).mean()
+        run.update(loss)
+    run.finish()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stage", choices=("text", "vae21", "vae22", "t2v", "ti2v"), required=True)
+    parser.add_argument("--seconds", type=float, help="length of the stage, data preparation not counted")
+    parser.add_argument("--steps", type=int, help="length in steps: repeats a run exactly")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--clips", type=int, default=40000)
+    parser.add_argument("--high-share", type=float, default=0.58, help="share of the time for the high-noise expert")
+    parser.add_argument("--matrix-lr", type=float, default=2e-3)
+    parser.add_argument("--planar", action="store_true", help="encode with 2D convolutions")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    if not (args.steps or args.seconds):
+        parser.error("give --seconds or --steps")
+    folder = args.out
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(1)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    stage = args.stage
+    if stage in ("text", "vae21", "vae22"):
+        if (folder / f"{stage}.pt").exists():
+            print(stage, "is done")
+        elif stage == "text":
+            train_text(args, folder)
+        else:
+            train_vae(args, folder, "2.1" if stage == "vae21" else "2.2")
+        return
+    tokenizer = make_tokenizer(folder)
+    text = load(TextEncoder(tokenizer.size), folder / "text.pt", args.device)
+    for p in text.parameters():
+        p.copy_(p.bfloat16())  # as it is shipped
+    seconds = args.seconds
+    if stage == "t2v":
+        data = make_data(args, folder, "2.1", tokenizer)
+        train_dit(args, folder, "t2v_high", T2V, BOUNDARY, 1.0, data, text, tokenizer, seconds and seconds * args.high_share)
+        train_dit(args, folder, "t2v_low", T2V, 0.0, BOUNDARY, data, text, tokenizer, seconds and seconds * (1 - args.high_share),
+                  start=folder / "t2v_high.pt")
+    else:
+        data = make_data(args, folder, "2.2", tokenizer)
+        train_dit(args, folder, "ti2v", TI2V, 0.0, 1.0, data, text, tokenizer, seconds, image_share=0.5)
+
+
+if __name__ == "__main__":
+    main()
