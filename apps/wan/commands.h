@@ -1,0 +1,13 @@
+#pragma once
+#include "options.h"
+
+namespace wan::app {
+
+/// Each prints its result on stdout and returns the exit status; throws wan::Error.
+int run_generate(const Options& options);
+int run_show(const Options& options);
+
+/// The status for an error: 2 for what the caller asked wrongly, 1 for what failed.
+int exit_status(ErrorCode code) noexcept;
+
+}  // namespace wan::app

@@ -1,0 +1,71 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "commands.h"
+#include "prompts.h"
+#include "reporter.h"
+#include "signals.h"
+#include "values.h"
+
+namespace wan::app {
+namespace {
+
+// Every video's request with its defaults filled in, so that a mistake in the last one is found before the first.
+std::vector<Request> prepare_all(const Engine& engine, const GenerateOptions& options) {
+  const std::string time = fmt::format("{:%Y%m%d_%H%M%S}", fmt::localtime(std::time(nullptr)));
+  const bool many = options.prompts.size() > 1;
+  std::vector<Request> requests;
+  for (size_t i = 0; i < options.prompts.size(); ++i) {
+    Request request = options.request;
+    request.prompt = options.prompts[i];
+    request.output = options.save_file;
+    if (request.output.empty()) request.output = default_name(engine.prepare(request), engine.task(), time);
+    if (many) request.output = numbered(request.output, i + 1);
+    requests.push_back(engine.prepare(request));
+  }
+  return requests;
+}
+
+void print_path(const std::filesystem::path& path) {
+  fmt::print(stdout, "{}\n", path.string());
+  if (std::fflush(stdout) != 0)
+    throw Error(ErrorCode::bad_file, fmt::format("[stdout] could not be written; the result is {}", path.string()));
+}
+
+int generate_all(const GenerateOptions& options, Reporter& reporter, const StopSignals& signals) {
+  for (const std::string& note : options.notes) reporter.note(note);
+  Engine engine = Engine::open(options.engine);
+  const std::vector<Request> requests = prepare_all(engine, options);
+
+  Hooks hooks;
+  hooks.on_progress = [&](const Progress& p) { reporter.progress(p); };
+  hooks.on_note = [&](const std::string& text) { reporter.note(text); };
+  hooks.cancel = signals.flag();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (*signals.flag()) throw Error(ErrorCode::cancelled, "[generate] stopped between two videos");
+    reporter.started(requests[i], engine.task(), i + 1, requests.size());
+    const Result result = engine.generate(requests[i], hooks);
+    reporter.finished(result);
+    print_path(result.output);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_generate(const Options& options) {
+  const StopSignals signals;
+  const auto reporter = make_reporter(options);
+  try {
+    return generate_all(options.generate, *reporter, signals);
+  } catch (const Error& e) {
+    reporter->failed(e.code(), e.what());
+    if (e.code() != ErrorCode::cancelled || signals.received() == 0) throw;
+    fmt::print(stderr, "wan: stopped by signal {}\n", signals.received());
+    return 128 + signals.received();
+  }
+}
+
+}  // namespace wan::app

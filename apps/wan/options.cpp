@@ -1,0 +1,91 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "parse.h"
+#include "values.h"
+
+namespace wan::app {
+namespace {
+
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({change, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row.back();
+}
+
+// The flag that was meant, if one is close enough to name.
+std::string nearest_flag(const CLI::App& command, const std::string& given) {
+  std::string best;
+  size_t distance = std::max<size_t>(2, given.size() / 4) + 1;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_group().empty()) continue;
+    for (const std::string& name : option->get_lnames())
+      if (const size_t d = edit_distance(given, "--" + name); d < distance) {
+        distance = d;
+        best = "--" + name;
+      }
+  }
+  return best;
+}
+
+[[noreturn]] void refuse_extras(const CLI::App& command, const std::vector<std::string>& extras) {
+  const std::string flag = extras.front().substr(0, extras.front().find('='));
+  const std::string near = nearest_flag(command, flag);
+  if (!near.empty()) throw UsageError(fmt::format("unknown argument '{}'; did you mean {}?", extras.front(), near));
+  throw UsageError(fmt::format("unknown argument '{}'", extras.front()));
+}
+
+}  // namespace
+
+Options parse_options(int argc, const char* const* argv) {
+  CLI::App app("wan generates video with the Wan2.2 models, without Python.", "wan");
+  app.set_version_flag("--version", fmt::format("wan {}", version()), "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.require_subcommand(0, 1);
+  app.footer("'wan COMMAND --help' describes a command and shows examples.");
+
+  CLI::App& generate = *app.add_subcommand("generate", "Make a video from a prompt, or from a prompt and an image");
+  CLI::App& show = *app.add_subcommand("show", "Print how a video was made, and the command that makes it again");
+  for (CLI::App* command : {&generate, &show}) command->allow_extras();
+  const auto generate_options = add_generate_flags(generate);
+  const auto show_options = add_show_flags(show);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    throw TextRequested{chosen.empty() ? app.help() : chosen.front()->help()};
+  } catch (const CLI::CallForVersion& e) {
+    throw TextRequested{std::string(e.what()) + "\n"};
+  } catch (const CLI::ParseError& e) {
+    throw UsageError(e.what());
+  }
+
+  Options options;
+  options.environment = read_environment();
+  if (generate.parsed()) {
+    if (const auto extras = generate.remaining(); !extras.empty()) refuse_extras(generate, extras);
+    options.command = Command::generate;
+    options.generate = generate_options();
+  } else if (show.parsed()) {
+    if (const auto extras = show.remaining(); !extras.empty()) refuse_extras(show, extras);
+    options.command = Command::show;
+    options.show = show_options();
+  } else {
+    throw UsageError("no command given; expected generate or show");
+  }
+  return options;
+}
+
+}  // namespace wan::app

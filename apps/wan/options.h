@@ -1,0 +1,51 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "wan/wan.h"
+
+namespace wan::app {
+
+/// What the process finds around it; read once, here and nowhere else.
+struct Environment {
+  bool stderr_is_terminal = false;
+  bool color = false;  ///< a terminal that is not "dumb", and NO_COLOR is unset or empty
+  int columns = 80;    ///< of the terminal when the program started
+};
+
+enum class Command { generate, show };
+
+struct GenerateOptions {
+  EngineOptions engine;
+  Request request;                   ///< of every video, but for prompt and output
+  std::vector<std::string> prompts;  ///< one per video, in order; at least one
+  std::filesystem::path save_file;   ///< empty: a name is made from task, size, prompt and time
+  bool json = false;                 ///< progress as JSON lines on stdout
+  bool quiet = false;                ///< no progress at all
+  std::vector<std::string> notes;    ///< what the command line asks for that has no effect here
+};
+
+struct ShowOptions {
+  std::filesystem::path file;
+  bool json = false;
+};
+
+/// Everything that the command line and the environment say.
+struct Options {
+  Environment environment;
+  Command command = Command::generate;
+  GenerateOptions generate;
+  ShowOptions show;
+};
+
+/// --help or --version was asked for: print the text on stdout and end with status 0.
+struct TextRequested {
+  std::string text;
+};
+
+/// Reads the environment and the command line. Throws UsageError (status 2), TextRequested (status 0), or
+/// wan::Error where a name is not one that the library knows.
+Options parse_options(int argc, const char* const* argv);
+
+}  // namespace wan::app

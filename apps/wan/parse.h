@@ -1,0 +1,15 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "options.h"
+
+// The parts of parse_options: each adds its flags to a CLI11 command and returns what turns them into values once the
+// command line has been read.
+namespace wan::app {
+
+Environment read_environment();
+std::function<GenerateOptions()> add_generate_flags(CLI::App& command);
+std::function<ShowOptions()> add_show_flags(CLI::App& command);
+
+}  // namespace wan::app

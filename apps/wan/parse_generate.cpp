@@ -1,0 +1,249 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+
+#include "parse.h"
+#include "prompts.h"
+#include "values.h"
+
+namespace wan::app {
+namespace {
+
+// Every flag's text as given, converted once all are known.
+class Flags {
+ public:
+  explicit Flags(CLI::App& command) : command_(command) {}
+
+  CLI::Option* value(const std::string& name, const std::string& type, const std::string& help,
+                     const std::string& group) {
+    Flag& flag = flags_[name];
+    flag.option = command_.add_option("--" + name, flag.text, help)->type_name(type)->take_last()->group(group);
+    return flag.option;
+  }
+
+  void on_off(const std::string& name, const std::string& help, const std::string& group) {
+    flags_[name].option = command_.add_flag("--" + name, help)->group(group);
+  }
+
+  bool given(const std::string& name) const { return flags_.at(name).option->count() > 0; }
+
+  std::optional<std::string> text(const std::string& name) const {
+    if (!given(name)) return std::nullopt;
+    return flags_.at(name).text;
+  }
+
+  // For what cannot be empty; an empty path would read as "not given".
+  std::string filled(const std::string& name) const {
+    const std::string value = text(name).value_or("");
+    if (given(name) && value.empty()) throw UsageError(fmt::format("--{} is empty", name));
+    return value;
+  }
+
+  template <class Parse>
+  auto parsed(const std::string& name, Parse parse) const -> std::optional<decltype(parse("", ""))> {
+    const auto value = text(name);
+    if (!value) return std::nullopt;
+    return parse("--" + name, *value);
+  }
+
+ private:
+  struct Flag {
+    CLI::Option* option = nullptr;
+    std::string text;
+  };
+  CLI::App& command_;
+  std::map<std::string, Flag> flags_;
+};
+
+// Flags of upstream's generate.py that only its other tasks read.
+constexpr std::array kS2v = {"num_clip", "audio",      "tts_prompt_audio", "tts_prompt_text",
+                             "tts_text", "pose_video", "infer_frames"};
+constexpr std::array kS2vSwitches = {"enable_tts", "start_from_ref"};
+constexpr std::array kAnimate = {"src_root_path", "refert_num"};
+constexpr std::array kAnimateSwitches = {"replace_flag", "use_relighting_lora"};
+constexpr std::array kPromptExtension = {"prompt_extend_method", "prompt_extend_model", "prompt_extend_target_lang"};
+
+const char* const kFooter = R"(
+The result's path is the last line on stdout. Progress goes to stderr: a bar on a terminal, plain lines elsewhere.
+Exit status: 0 done, 1 failed, 2 wrong arguments, 130 or 143 stopped by Ctrl-C or SIGTERM (a second one stops at once).
+Settings that are left out take upstream's values for the task.
+
+Examples:
+  wan generate --task t2v-A14B --size 1280*720 --ckpt_dir ./Wan2.2-T2V-A14B --prompt "Two cats box on a stage."
+  wan generate --ckpt_dir ./Wan2.2-I2V-A14B --image cat.jpg --prompt "The cat surfs." --save_file cat.mp4
+  wan generate --ckpt_dir ./Wan2.2-TI2V-5B --size 704*1280 --frame_num 49 --base_seed 7 --prompt "Rain." --save_file frames/
+  wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt_file prompts.txt --save_file clip.mp4 --json)";
+
+void add_request_flags(Flags& f) {
+  const std::string group = "What to make";
+  f.value("prompt", "TEXT", "What the video shows", group);
+  f.value("prompt_file", "FILE", "A text file with a prompt per line: a video each, numbered", group);
+  f.value("negative_prompt", "TEXT", "What it must not show (default: upstream's)", group);
+  f.value("image", "FILE", "The image to start from (i2v-A14B needs one, ti2v-5B may have one)", group);
+  f.value("size", "W*H", "Pixels; with an image the area, the ratio is the image's", group);
+  f.value("frame_num", "N", "Frames, 4n+1", group);
+  f.value("fps", "X", "Frames per second (default: 16, ti2v-5B 24)", group);
+  f.value("save_file", "PATH", ".mp4, .webm, .y4m, or a folder of PNG frames (default: a new name)", group);
+  f.on_off("no_metadata", "Do not store the request in the file", group);
+}
+
+void add_model_flags(Flags& f) {
+  const std::string group = "Model";
+  f.value("ckpt_dir", "DIR", "The checkpoint folder, as downloaded (required)", group);
+  f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: what the checkpoint is)", group);
+  f.value("device", "NAME", "auto, cpu or cuda (default: auto)", group);
+  f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32)", group);
+  f.value("threads", "N", "CPU threads (default: all)", group);
+  f.on_off("convert_model_dtype", "Round all DiT weights to bf16 first", group);
+  f.on_off("t5_cpu", "Keep the text encoder on the CPU", group);
+  f.value("offload_model", "BOOL", "Upstream's flag; no effect on the CPU", group);
+}
+
+void add_sampling_flags(Flags& f) {
+  const std::string group = "Sampling";
+  f.value("sample_solver", "NAME", "unipc, dpm++ or euler (default: unipc)", group);
+  f.value("sample_steps", "N", "Denoising steps (default: 40, ti2v-5B 50)", group);
+  f.value("sample_shift", "X", "Shift of the noise schedule (default: 12, 5 or 5)", group);
+  f.value("sample_guide_scale", "X", "Guidance scale: one number, or LOW,HIGH by expert", group);
+  f.value("base_seed", "N", "Seed; below 0 draws one and says which (default: -1)", group);
+  f.value("rng", "NAME", "cuda or cpu: whose torch.randn the seed stands for (default: cuda)", group);
+}
+
+void add_file_flags(Flags& f) {
+  const std::string group = "Intermediate results";
+  f.value("noise", "FILE", "Start from the tensor 'noise' of a safetensors file", group);
+  f.value("latents", "FILE", "Decode the tensor 'latents' of a safetensors file, nothing else", group);
+  f.value("save_latents", "FILE", "Also keep the final latents", group);
+  f.value("dump", "FILE", "Also keep every intermediate result", group);
+}
+
+void add_output_flags(Flags& f) {
+  const std::string group = "Output";
+  f.on_off("json", "Events as JSON lines on stdout instead of the progress bar", group);
+  f.on_off("quiet", "No progress", group);
+}
+
+void add_upstream_flags(Flags& f) {
+  const std::string group = "Upstream's flags without effect in one process";
+  f.value("ulysses_size", "N", "", group);
+  f.on_off("t5_fsdp", "", group);
+  f.on_off("dit_fsdp", "", group);
+  const std::string hidden;
+  f.on_off("use_prompt_extend", "", hidden);
+  for (const char* name : kPromptExtension) f.value(name, "TEXT", "", hidden);
+  for (const char* name : kS2v) f.value(name, "TEXT", "", hidden);
+  for (const char* name : kAnimate) f.value(name, "TEXT", "", hidden);
+  for (const char* name : kS2vSwitches) f.on_off(name, "", hidden);
+  for (const char* name : kAnimateSwitches) f.on_off(name, "", hidden);
+}
+
+constexpr const char* kTasks = "this version makes t2v-A14B, i2v-A14B and ti2v-5B";
+
+void refuse_other_tasks(const Flags& f) {
+  const auto refuse = [&](const auto& names, const char* task) {
+    for (const char* name : names)
+      if (f.given(name)) throw UsageError(fmt::format("--{} belongs to the task {}; {}", name, task, kTasks));
+  };
+  refuse(kS2v, "s2v-14B");
+  refuse(kS2vSwitches, "s2v-14B");
+  refuse(kAnimate, "animate-14B");
+  refuse(kAnimateSwitches, "animate-14B");
+  const std::string task = f.filled("task");
+  if (task == "s2v-14B" || task == "animate-14B") throw UsageError(fmt::format("--task {}: {}", task, kTasks));
+  if (f.given("use_prompt_extend"))
+    throw UsageError("--use_prompt_extend is not available; write the longer prompt into --prompt and leave it out");
+}
+
+void note_without_effect(const Flags& f, GenerateOptions& o) {
+  for (const char* name : {"t5_fsdp", "dit_fsdp"})
+    if (f.given(name)) o.notes.push_back(fmt::format("--{} has no effect: one process does all the work", name));
+  const int ranks = f.parsed("ulysses_size", parse_int).value_or(1);
+  if (ranks < 1) throw UsageError(fmt::format("--ulysses_size {}: expected 1 or more", ranks));
+  if (ranks > 1) o.notes.push_back("--ulysses_size has no effect: one process does all the work");
+}
+
+EngineOptions engine_options(const Flags& f) {
+  EngineOptions e;
+  e.ckpt_dir = f.filled("ckpt_dir");
+  if (e.ckpt_dir.empty()) throw UsageError("--ckpt_dir is missing; expected the folder of a Wan2.2 checkpoint");
+  if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
+  if (const auto name = f.filled("device"); !name.empty()) e.device = name;
+  if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
+  e.threads = f.parsed("threads", parse_int).value_or(0);
+  if (e.threads < 0) throw UsageError(fmt::format("--threads {}: expected 1 or more, or 0 for all", e.threads));
+  e.convert_model_dtype = f.given("convert_model_dtype");
+  e.t5_cpu = f.given("t5_cpu");
+  e.offload_model = f.parsed("offload_model", parse_bool);
+  return e;
+}
+
+Request request(const Flags& f) {
+  Request r;
+  r.negative_prompt = f.text("negative_prompt");
+  r.image = f.filled("image");
+  if (const auto size = f.parsed("size", parse_size)) {
+    r.width = size->first;
+    r.height = size->second;
+  }
+  r.frames = f.parsed("frame_num", parse_int);
+  r.fps = f.parsed("fps", parse_number);
+  if (const auto name = f.filled("sample_solver"); !name.empty()) r.solver = parse_solver(name);
+  r.steps = f.parsed("sample_steps", parse_int);
+  r.shift = f.parsed("sample_shift", parse_number);
+  if (const auto scale = f.parsed("sample_guide_scale", parse_guidance)) {
+    r.guidance_low = scale->first;
+    r.guidance_high = scale->second;
+  }
+  r.seed = std::max<int64_t>(-1, f.parsed("base_seed", parse_int64).value_or(-1));
+  if (const auto name = f.filled("rng"); !name.empty()) r.rng = parse_rng(name);
+  r.noise = f.filled("noise");
+  r.latents = f.filled("latents");
+  r.save_latents = f.filled("save_latents");
+  r.dump = f.filled("dump");
+  r.metadata = !f.given("no_metadata");
+  return r;
+}
+
+std::vector<std::string> prompts(const Flags& f) {
+  if (f.given("prompt") && f.given("prompt_file")) throw UsageError("--prompt and --prompt_file: expected one of them");
+  if (f.given("prompt_file")) {
+    for (const char* name : {"latents", "save_latents", "dump"})
+      if (f.given(name)) throw UsageError(fmt::format("--{} and --prompt_file: expected one of them", name));
+    return read_prompt_file(f.filled("prompt_file"));
+  }
+  if (const auto prompt = f.text("prompt")) return {*prompt};
+  if (f.given("latents")) return {""};
+  throw UsageError("--prompt is missing; expected a description of the video, or --prompt_file");
+}
+
+}  // namespace
+
+std::function<GenerateOptions()> add_generate_flags(CLI::App& command) {
+  command.set_help_flag("-h,--help", "Print this help and exit");
+  command.footer(kFooter);
+  auto flags = std::make_shared<Flags>(command);
+  add_request_flags(*flags);
+  add_model_flags(*flags);
+  add_sampling_flags(*flags);
+  add_file_flags(*flags);
+  add_output_flags(*flags);
+  add_upstream_flags(*flags);
+  return [flags] {
+    const Flags& f = *flags;
+    refuse_other_tasks(f);
+    GenerateOptions o;
+    o.engine = engine_options(f);
+    o.request = request(f);
+    o.prompts = prompts(f);
+    o.save_file = f.filled("save_file");
+    o.json = f.given("json");
+    o.quiet = f.given("quiet");
+    note_without_effect(f, o);
+    return o;
+  };
+}
+
+}  // namespace wan::app

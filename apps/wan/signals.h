@@ -1,0 +1,20 @@
+#pragma once
+#include <atomic>
+
+namespace wan::app {
+
+/// While it lives, the first SIGINT, SIGTERM or SIGHUP sets the flag that generate() watches; a second signal ends the
+/// process at once with 128 + its number. Signals that the program was started with ignored (nohup) stay ignored.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  const std::atomic<bool>* flag() const noexcept;
+  /// The signal that came; 0 if none did.
+  int received() const noexcept;
+};
+
+}  // namespace wan::app
