@@ -25,10 +25,10 @@ constexpr ConvShape double_space{{1, 1, 1}, 1, 1, 1, 1, false, true};
 int64_t time_factor(const VaeStage& s) { return s.time ? 2 : 1; }
 int64_t space_factor(const VaeStage& s) { return s.resample ? 2 : 1; }
 
-// The residual blocks of a stage. The result is `last` if that is present, else scratch or x itself. x is overwritten
-// unless `keep`.
-Tensor residual_blocks(Context& ctx, const VaeStageWeights& w, VaeStageState& state, const Tensor& x, bool keep,
-                       const Tensor& last) {
+// The residual blocks of a stage on one frame. The result is `last` if that is present (it may be x), else scratch or x
+// itself. x is overwritten unless `keep`.
+Tensor residual_blocks_of_frame(Context& ctx, const VaeStageWeights& w, VaeStageState& state, const Tensor& x,
+                                bool keep, const Tensor& last) {
   Tensor now = x;
   for (size_t i = 0; i < w.blocks.size(); ++i) {
     Shape shape = now.shape;
@@ -40,6 +40,20 @@ Tensor residual_blocks(Context& ctx, const VaeStageWeights& w, VaeStageState& st
     now = next;
   }
   return now;
+}
+
+// The same for a chunk, frame by frame: the caches make that equal, and scratch is that of one frame.
+Tensor residual_blocks(Context& ctx, const VaeStageWeights& w, VaeStageState& state, const Tensor& x, bool keep,
+                       const Tensor& last) {
+  if (x.dim(0) == 1) return residual_blocks_of_frame(ctx, w, state, x, keep, last);
+  Shape shape = x.shape;
+  shape[3] = w.blocks.back().norm2.dim(0);
+  const Tensor all = last ? last : ctx.make(x.dtype, shape);
+  for (int64_t t = 0; t < x.dim(0); ++t) {
+    const auto scope = ctx.arena->scope();
+    residual_blocks_of_frame(ctx, w, state, x.slice(0, t, 1), keep, all.slice(0, t, 1));
+  }
+  return all;
 }
 
 }  // namespace

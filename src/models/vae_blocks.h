@@ -73,7 +73,8 @@ struct VaeStageRun {
 Shape up_shape(const VaeStageRun& run, const Shape& x, int64_t channels);
 Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels);
 
-/// One resolution of the decoder (Up_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten.
+/// One resolution of the decoder (Up_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten, and y
+/// may be x in a stage that changes no shape.
 void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, const Tensor& x,
               const Tensor& y);
 /// One resolution of the encoder (Down_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten.

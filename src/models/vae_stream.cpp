@@ -97,7 +97,8 @@ void VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& input, c
   Tensor x = input;
   for (size_t i = stage; i < c.up.size(); ++i) {
     const VaeStageRun run = run_of(c, c.up, i, false);
-    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
+    const Shape shape = up_shape(run, x.shape, next_width(c.up, i));
+    const Tensor y = shape == x.shape ? x : ctx.make(ctx.compute, shape);
     up_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
     x = y;
   }
