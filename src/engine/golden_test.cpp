@@ -3,57 +3,25 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <set>
 
 #include "support/expected.h"
+#include "support/golden_cases.h"
 #include "support/temp_dir.h"
-#include "wan/wan.h"
 
 namespace wan {
 namespace {
 
-const std::string golden = WAN_SOURCE_DIR "/tests/golden/tiny/";
+using test::GoldenCase;
+using test::golden_cases;
 
 const test::Expected& expected() {
-  static const test::Expected values(golden + "expected.safetensors");
+  static const test::Expected values(test::golden_folder + "expected.safetensors");
   return values;
-}
-
-nlohmann::json cases() { return nlohmann::json::parse(std::ifstream(golden + "cases.json")); }
-
-struct GoldenCase {
-  const char* name;
-  const char* checkpoint;
-};
-constexpr GoldenCase golden_cases[] = {{"t2v_unipc", "Wan2.2-T2V-A14B"},
-                                       {"t2v_dpmpp", "Wan2.2-T2V-A14B"},
-                                       {"i2v_unipc", "Wan2.2-I2V-A14B"},
-                                       {"ti2v_t2v_unipc", "Wan2.2-TI2V-5B"},
-                                       {"ti2v_i2v_unipc", "Wan2.2-TI2V-5B"}};
-
-Request request_of(const std::string& name) {
-  const nlohmann::json c = cases()[name];
-  Request r;
-  r.prompt = c["prompt"];
-  r.width = c["size"][0];
-  r.height = c["size"][1];
-  r.frames = c["frames"];
-  r.solver = parse_solver(c["solver"]);
-  r.steps = c["steps"];
-  r.shift = c["shift"];
-  const nlohmann::json& guide = c["guide"];
-  r.guidance_low = guide.is_array() ? guide[0].get<double>() : guide.get<double>();
-  r.guidance_high = guide.is_array() ? guide[1].get<double>() : guide.get<double>();
-  r.seed = c["seed"];
-  if (name.find("i2v") != std::string::npos && name.find("ti2v_t2v") == std::string::npos) r.image = golden + "input.png";
-  return r;
 }
 
 EngineOptions options_of(const GoldenCase& c, Precision precision = Precision::f32) {
   EngineOptions options;
-  options.ckpt_dir = golden + c.checkpoint;
+  options.ckpt_dir = test::golden_folder + c.checkpoint;
   options.precision = precision;
   return options;
 }
@@ -77,7 +45,7 @@ class Golden : public testing::TestWithParam<GoldenCase> {};
 TEST_P(Golden, WholeRunFromTheSeedEqualsUpstream) {
   const GoldenCase& c = GetParam();
   const test::TempDir dir;
-  Request request = request_of(c.name);
+  Request request = test::golden_request(c);
   request.dump = dir.path() / "dump.safetensors";
   Engine engine = Engine::open(options_of(c));
 
@@ -87,7 +55,7 @@ TEST_P(Golden, WholeRunFromTheSeedEqualsUpstream) {
     if (p.stage == Stage::sample && !p.expert.empty() && p.done < p.total) experts.push_back(p.expert);
   };
   engine.generate(request, hooks);
-  EXPECT_EQ(experts, cases()[c.name]["experts"].get<std::vector<std::string>>());
+  EXPECT_EQ(experts, test::golden_arguments(c)["experts"].get<std::vector<std::string>>());
 
   const test::Expected dump(request.dump);
   int compared = 0;
@@ -115,7 +83,7 @@ TEST_P(Golden, WholeRunFromTheSeedEqualsUpstream) {
 /// How far the final latents are from the float32 golden ones.
 double latent_error(const GoldenCase& c, Precision precision, bool convert_model_dtype) {
   const test::TempDir dir;
-  Request request = request_of(c.name);
+  Request request = test::golden_request(c);
   request.save_latents = dir.path() / "latents.safetensors";
   EngineOptions options = options_of(c, precision);
   options.convert_model_dtype = convert_model_dtype;
@@ -137,7 +105,7 @@ TEST_P(Golden, ConvertModelDtypeRoundsTheWeights) {
   EXPECT_GT(error, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden_cases), [](const auto& i) { return std::string(i.param.name); });
+INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden_cases), test::golden_name);
 
 // Trap: boundary and shift are per task, and the guidance pair is (low, high).
 TEST(Defaults, AreUpstreamsPerTask) {
@@ -156,7 +124,7 @@ TEST(Defaults, AreUpstreamsPerTask) {
   EXPECT_EQ(*ti2v.steps, 50);
   EXPECT_EQ(*ti2v.frames, 121);
   EXPECT_EQ(*ti2v.height, 704);
-  r.image = golden + "input.png";
+  r.image = test::golden_folder + "input.png";
   const Request i2v = Engine::open(options_of(golden_cases[2])).prepare(r);
   EXPECT_EQ(*i2v.shift, 5);
   EXPECT_EQ(*i2v.guidance_low, 3.5);
