@@ -2,6 +2,7 @@
 """Writes tests/fixtures/text: awkward prompts with upstream's cleaned text and token ids (setup: text_oracle.py).
 
 clean.json      [{"text", "clean", "ids"}]: ids with the tiny spiece.model and byte fallback
+badness.json    characters, and for all of their triples (hexadecimal, first triple in the top bit) whether ftfy calls them bad
 long.json       texts above one segment as [[unit, count], ...], with length and FNV-1a hash of ftfy.fix_text's UTF-8
 unknown/        a tokenizer.json without byte fallback, as transformers 4 converts the tiny spiece.model; cases.json
 """
@@ -10,8 +11,10 @@ import json
 import random
 
 import ftfy
+from ftfy import badness
 
 import compare_text
+import make_text_tables
 import text_oracle
 
 OUT = text_oracle.REPOSITORY / "tests/fixtures/text"
@@ -70,6 +73,8 @@ HAND_WRITTEN = [
     "Â Â Â", "a Â b", "Oh, Â«quotedÂ»", "ETÃ€ DE", "ВГРС°ВГ", "ГўВЂВ™s", "β€™", "ā€œlabiā€", "ð\x9f\x98\x8d", "ðŸ˜\x8d", "ðŸ’–", "í\xa0½í¸\x8d", "í ½í¸",
     "Ã\x80 \xc0\x80x", "À\x80 Ã©", "Ã©À\n", "í\xa0½í°±\n", "\xed\xa0\xbd\xed\xb0\nÃ©", "\xed\xa0\xbd\xed\xb0\n", "Ã©\xed\xa0\xbd\xed\xb8\x8d", "Ã©\xed", "\u00c3\ufffd", "c\ufffd\u00c3\u00a9",
     "�", "Ã�", "ã�“ã‚“", "ã?“ã‚“ã�«ã�¡", "\u001aÃ©", "São Paulo – ok", "Ångström", "naïve façade", "¿Qué?", "∀x∈ℝ: ⌈x⌉", "5µm ± 2²",
+    "Ã© â …", "Ã© â €", "Ã© â ¡", "Ã© à… ", "Ã© ð …€", "Ã© ð€ …", "√© – a", "√©–", "x\x1cÀ€ Ã©", "Ã quilo", "Ã quela Ã sx",
+    "Ã\x1a", "Â?", "ã??", "ã?\x81", "ðŸ?�", "ð�Ÿ˜", "í ½í�", "í\xa0�í¸�x", "&amp;amp;amp;lt;\n<\n&amp;amp;amp;lt;",
     "ÂÃÎÐ", "Ã", "Â", "Ã ", "ÃÂ ", "¯\\_(ツ)_/¯", "(ò_ó) ┬─┬", "│ box ├ ┤", "▀▄█▌", "ﬁ�", "\uf8ff Apple", "€€€", "¡¡¡", "§ 5", "№5",
     # Special tokens and pieces typed in a prompt.
     "a </s> b", "</s>", "</s></s>x", "<pad>", "<unk>x", "a<unk>b", "<s>", "</s", "a<extra_id_0>b", "<extra_id_99>", "<extra_id_100>", "<EXTRA_id_0>",
@@ -106,6 +111,16 @@ def long_texts():
         yield {"parts": parts, "length": len(text), "fnv1a": f"{fnv1a(text.encode()):016x}"}
 
 
+def badness_triples():
+    """Two characters of every category, those that single rules name, and some harmless ones."""
+    members = [make_text_tables.members(c) for c in badness.MOJIBAKE_CATEGORIES.values()]
+    chars = dict.fromkeys(chr(cp) for m in members for cp in (min(m), max(m)))
+    chars.update(dict.fromkeys("a Z1\n?.ÂÃ°œŒ×²ØÙàÀ√≈‚Äóê†вЂВГβ€Ά™ΒΞā_漢"))
+    bits = "".join(str(int(badness.is_bad("".join(t)))) for t in itertools.product(chars, repeat=3))
+    bits += "0" * (-len(bits) % 4)
+    return {"chars": "".join(chars), "bad": f"{int(bits, 2):0{len(bits) // 4}x}"}
+
+
 def dump(path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("[\n" + ",\n".join(json.dumps(item, ensure_ascii=True) for item in value) + "\n]\n")
@@ -123,6 +138,7 @@ def main():
     texts = [t for t in dict.fromkeys(HAND_WRITTEN + list(mojibake()) + rare) if "\0" not in t]
     dump(OUT / "clean.json", cases(texts, text_oracle.tokenizer()))
     dump(OUT / "long.json", long_texts())
+    (OUT / "badness.json").write_text(json.dumps(badness_triples()) + "\n")
     print(len(texts), "texts,", len(HAND_WRITTEN), "of them written by hand")
 
     # A tokenizer.json without byte fallback: only what the reader takes, with the vocabulary left out.

@@ -97,5 +97,6 @@ def html_entities():
     print("dropped code points", [hex(cp) for cp in sorted(html._invalid_codepoints) if cp & 0xFFFE != 0xFFFE])
 
 
-ftfy_tables()
-html_entities()
+if __name__ == "__main__":
+    ftfy_tables()
+    html_entities()
