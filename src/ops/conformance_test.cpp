@@ -41,8 +41,9 @@ TEST_P(Conformance, EveryOpAgreesWithTheReference) {
     ASSERT_EQ(actual.size(), expected.size());
     for (size_t i = 0; i < actual.size(); ++i) {
       ASSERT_EQ(actual[i].shape, expected[i].shape);
-      // f32 results of bf16 inputs are still f32 sums.
-      const double bound = actual[i].dtype == DType::f32 && c.name.starts_with("linear") ? 1e-6 : p.tolerance;
+      double bound = p.tolerance;
+      if (actual[i].dtype == DType::f32 && c.name.starts_with("linear")) bound = 1e-6;  // f32 sums, whatever the inputs
+      if (c.name.starts_with("attention")) bound *= 2;  // the weights of the values are bf16 too, as FlashAttention's
       EXPECT_LE(ops::relative_error(actual[i], expected[i]), bound) << "output " << i;
     }
   }

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ops/cpu.h"
 #include "ops/cpu_util.h"
+#include "ops/plain_linear.h"
 
 namespace wan::ops::cpu {
 namespace {
@@ -39,7 +39,7 @@ void gather(const ConvArgs& a, int64_t t, int64_t h, int64_t w, T* out) {
 }  // namespace
 
 // Output positions in chunks: gather their patches as rows, then one linear layer.
-void conv(Context& ctx, const ConvArgs& a) {
+void plain_conv(Context& ctx, const ConvArgs& a, void (*multiply)(Context&, const LinearArgs&)) {
   constexpr int64_t chunk_bytes = 8 << 20;
   const int64_t outputs = a.w.dim(0), row_size = a.w.numel() / outputs;
   const int64_t positions = a.y.numel() / outputs, height = a.y.dim(1), width = a.y.dim(2);
@@ -56,7 +56,7 @@ void conv(Context& ctx, const ConvArgs& a) {
         gather(a, p / (height * width), p / width % height, p % width, row<T>(patches, i));
       });
     });
-    linear(ctx, {patches.slice(0, 0, n), w, a.b, y.slice(0, first, n)});
+    multiply(ctx, {patches.slice(0, 0, n), w, a.b, y.slice(0, first, n)});
   }
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <omp.h>
+
 #include <cstdint>
 
 #include "core/context.h"
@@ -12,6 +14,13 @@ void parallel_for(const Context& ctx, int64_t n, const F& f) {
   const int threads = static_cast<int>(n < ctx.threads ? (n < 1 ? 1 : n) : ctx.threads);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t i = 0; i < n; ++i) f(i);
+}
+
+/// f(i, thread) for i in [0, n), handed out as threads become free; 0 <= thread < ctx.threads.
+template <class F>
+void parallel_tasks(const Context& ctx, int64_t n, const F& f) {
+#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads)
+  for (int64_t i = 0; i < n; ++i) f(i, omp_get_thread_num());
 }
 
 /// f(first, last) over contiguous shares of [0, n), each at least `grain` long.

@@ -1,10 +1,10 @@
+#include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
-#include "ops/activation.h"
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
+#include "ops/simd.h"
 
 namespace wan::ops::cpu {
 namespace {
@@ -47,11 +47,18 @@ void gated_add(Context& ctx, const GatedAddArgs& a) {
 }
 
 void gelu_mul(Context& ctx, const GeluMulArgs& a) {
+  const Simd& s = simd();
   with_type(a.a.dtype, [&]<class T>() {
     T* to = a.a.ptr<T>();
     const T* by = a.b.ptr<const T>();
     parallel_ranges(ctx, a.a.numel(), grain, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) store(to[i], gelu_tanh(load(to[i])) * load(by[i]));
+      float line[256];
+      for (int64_t i = first; i < last; i += 256) {
+        const int64_t n = std::min<int64_t>(256, last - i);
+        for (int64_t j = 0; j < n; ++j) line[j] = load(to[i + j]);
+        s.gelu_tanh(line, line, n);
+        for (int64_t j = 0; j < n; ++j) store(to[i + j], line[j] * load(by[i + j]));
+      }
     });
   });
 }
@@ -59,20 +66,16 @@ void gelu_mul(Context& ctx, const GeluMulArgs& a) {
 void silu(Context& ctx, const SiluArgs& a) {
   const auto* x = a.x.ptr<const float>();
   auto* y = a.y.ptr<float>();
-  parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) y[i] = cpu::silu(x[i]);
-  });
+  parallel_ranges(ctx, a.x.numel(), grain,
+                  [&](int64_t first, int64_t last) { simd().silu(x + first, y + first, last - first); });
 }
 
 void convert(Context& ctx, const ConvertArgs& a) {
-  with_type(a.x.dtype, [&]<class X>() {
-    with_type(a.y.dtype, [&]<class Y>() {
-      const X* x = a.x.ptr<const X>();
-      Y* y = a.y.ptr<Y>();
-      parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; ++i) store(y[i], load(x[i]));
-      });
-    });
+  parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
+    if (a.x.dtype == DType::bf16)
+      simd().widen(a.x.ptr<const bf16>() + first, a.y.ptr<float>() + first, last - first);
+    else
+      simd().narrow(a.x.ptr<const float>() + first, a.y.ptr<bf16>() + first, last - first);
   });
 }
 

@@ -1,124 +1,110 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/activation.h"
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
+#include "ops/simd.h"
 
 namespace wan::ops::cpu {
 namespace {
 
-template <class T>
-double square_sum(const T* x, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(load(x[i])) * static_cast<double>(load(x[i]));
-  return sum;
+constexpr int64_t grain = 1 << 14;  // elements below which a thread costs more than it brings
+
+// f(i, scratch) for every row of a tensor [L, C]; scratch holds C floats of this thread.
+template <class F>
+void each_row(Context& ctx, const Tensor& x, const F& f) {
+  const int64_t width = x.dim(1);
+  const auto scope = ctx.arena->scope();
+  const Tensor scratch = ctx.make(DType::f32, {ctx.threads, std::max<int64_t>(width, 1)});
+  parallel_ranges(ctx, x.dim(0), grain / (width + 1) + 1, [&](int64_t first, int64_t last) {
+    float* line = row<float>(scratch, omp_get_thread_num());
+    for (int64_t i = first; i < last; ++i) f(i, line);
+  });
 }
 
-struct Moments {
-  float mean, inverse_deviation;
-};
-
-Moments moments(const float* x, int64_t n, float eps) {
-  double sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
-  const double mean = sum / static_cast<double>(n);
-  for (int64_t i = 0; i < n; ++i) {
-    const double d = static_cast<double>(x[i]) - mean;
-    squares += d * d;
-  }
-  return {static_cast<float>(mean),
-          static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps)))};
+// f(x, y): one row as f32 in and out, whatever the dtypes; `line` stands in for a bf16 row.
+template <class F>
+void in_f32(const Simd& s, const Tensor& x, const Tensor& y, int64_t i, float* line, const F& f) {
+  const int64_t n = x.dim(1);
+  const float* in = line;
+  if (x.dtype == DType::bf16)
+    s.widen(row<const bf16>(x, i), line, n);
+  else
+    in = row<const float>(x, i);
+  f(in, y.dtype == DType::bf16 ? line : row<float>(y, i));
+  if (y.dtype == DType::bf16) s.narrow(line, row<bf16>(y, i), n);
 }
 
 float inverse_rms(double squares, int64_t n, float eps) {
   return static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps)));
 }
 
-// Rotates the pairs of one head by the angles of one axis.
-template <class T>
-T* rotate(T* x, const Tensor& table, int64_t position) {
-  const float* angle = row<const float>(table, position);
-  for (int64_t i = 0; i < table.dim(1); ++i, x += 2) {
-    const float re = load(x[0]), im = load(x[1]), c = angle[2 * i], s = angle[2 * i + 1];
-    store(x[0], re * c - im * s);
-    store(x[1], re * s + im * c);
+// Turns the pairs of every head by the angles of the token.
+void rotate(const Simd& s, const RmsNormRopeArgs& a, int64_t token, float* x) {
+  const Rope3d& r = *a.rope;
+  const int64_t height = r.height.dim(0), width = r.width.dim(0), head = a.x.dim(1) / a.heads;
+  const Tensor* axes[] = {&r.frame, &r.height, &r.width};
+  const int64_t positions[] = {token / (height * width), token / width % height, token % width};
+  for (int64_t h = 0; h < a.heads; ++h) {
+    float* at = x + h * head;
+    for (int axis = 0; axis < 3; ++axis) {
+      const int64_t pairs = axes[axis]->dim(1);
+      s.rotate(at, row<const float>(*axes[axis], positions[axis]), pairs);
+      at += 2 * pairs;
+    }
   }
-  return x;
 }
 
 }  // namespace
 
 void norm_modulate(Context& ctx, const NormModulateArgs& a) {
-  with_type(a.y.dtype, [&]<class Y>() {
-    parallel_for(ctx, a.x.dim(0), [&](int64_t i) {
-      const float *x = row<const float>(a.x, i), *scale = modulation_row(a.scale, i, a.split),
-                  *shift = modulation_row(a.shift, i, a.split);
-      Y* y = row<Y>(a.y, i);
-      const auto [mean, inverse] = moments(x, a.x.dim(1), a.eps);
-      for (int64_t c = 0; c < a.x.dim(1); ++c) store(y[c], (x[c] - mean) * inverse * (1.f + scale[c]) + shift[c]);
+  const Simd& s = simd();
+  each_row(ctx, a.x, [&](int64_t i, float* line) {
+    in_f32(s, a.x, a.y, i, line, [&](const float* x, float* y) {
+      s.normalize(x, y, a.x.dim(1), a.eps, 1.f, modulation_row(a.scale, i, a.split),
+                  modulation_row(a.shift, i, a.split));
     });
   });
 }
 
 void layer_norm(Context& ctx, const LayerNormArgs& a) {
-  const float *w = a.w.ptr<const float>(), *b = a.b.ptr<const float>();
-  with_type(a.y.dtype, [&]<class Y>() {
-    parallel_for(ctx, a.x.dim(0), [&](int64_t i) {
-      const float* x = row<const float>(a.x, i);
-      Y* y = row<Y>(a.y, i);
-      const auto [mean, inverse] = moments(x, a.x.dim(1), a.eps);
-      for (int64_t c = 0; c < a.x.dim(1); ++c) store(y[c], (x[c] - mean) * inverse * w[c] + b[c]);
+  const Simd& s = simd();
+  each_row(ctx, a.x, [&](int64_t i, float* line) {
+    in_f32(s, a.x, a.y, i, line, [&](const float* x, float* y) {
+      s.normalize(x, y, a.x.dim(1), a.eps, 0.f, a.w.ptr<const float>(), a.b.ptr<const float>());
     });
   });
 }
 
 void rms_norm(Context& ctx, const RmsNormArgs& a) {
-  const float* w = a.w.ptr<const float>();
-  with_type(a.y.dtype, [&]<class Y>() {
-    parallel_for(ctx, a.x.dim(0), [&](int64_t i) {
-      const float* x = row<const float>(a.x, i);
-      Y* y = row<Y>(a.y, i);
-      const float inverse = inverse_rms(square_sum(x, a.x.dim(1)), a.x.dim(1), a.eps);
-      for (int64_t c = 0; c < a.x.dim(1); ++c) store(y[c], x[c] * inverse * w[c]);
+  const Simd& s = simd();
+  const int64_t n = a.x.dim(1);
+  each_row(ctx, a.x, [&](int64_t i, float* line) {
+    in_f32(s, a.x, a.y, i, line, [&](const float* x, float* y) {
+      s.scale(x, y, n, inverse_rms(s.square_sum(x, n), n, a.eps), a.w.ptr<const float>());
     });
   });
 }
 
 void channel_norm(Context& ctx, const ChannelNormArgs& a) {
-  const int64_t width = a.x.dim(1);
-  const float* gamma = a.gamma.ptr<const float>();
-  with_type(a.x.dtype, [&]<class T>() {
-    parallel_for(ctx, a.x.dim(0), [&](int64_t i) {
-      const T* x = row<const T>(a.x, i);
-      T* y = row<T>(a.y, i);
-      const double length = std::max(std::sqrt(square_sum(x, width)), 1e-12);
-      const float factor = static_cast<float>(std::sqrt(static_cast<double>(width)) / length);
-      for (int64_t c = 0; c < width; ++c) {
-        const float v = load(x[c]) * factor * gamma[c];
-        store(y[c], a.silu ? cpu::silu(v) : v);
-      }
+  const Simd& s = simd();
+  const int64_t n = a.x.dim(1);
+  each_row(ctx, a.x, [&](int64_t i, float* line) {
+    in_f32(s, a.x, a.y, i, line, [&](const float* x, float* y) {
+      const double length = std::max(std::sqrt(s.square_sum(x, n)), 1e-12);
+      s.scale(x, y, n, static_cast<float>(std::sqrt(static_cast<double>(n)) / length), a.gamma.ptr<const float>());
+      if (a.silu) s.silu(y, y, n);
     });
   });
 }
 
 void rms_norm_rope(Context& ctx, const RmsNormRopeArgs& a) {
-  const int64_t width = a.x.dim(1), head = width / a.heads;
-  const float* w = a.w.ptr<const float>();
-  with_type(a.x.dtype, [&]<class T>() {
-    parallel_for(ctx, a.x.dim(0), [&](int64_t i) {
-      T* x = row<T>(a.x, i);
-      const float inverse = inverse_rms(square_sum(x, width), width, a.eps);
-      for (int64_t c = 0; c < width; ++c) store(x[c], load(x[c]) * inverse * w[c]);
-      if (!a.rope) return;
-      const int64_t token = a.first_token + i;
-      const int64_t hw = a.rope->height.dim(0) * a.rope->width.dim(0);
-      for (int64_t h = 0; h < a.heads; ++h) {
-        T* at = x + h * head;
-        at = rotate(at, a.rope->frame, token / hw);
-        at = rotate(at, a.rope->height, token / a.rope->width.dim(0) % a.rope->height.dim(0));
-        rotate(at, a.rope->width, token % a.rope->width.dim(0));
-      }
+  const Simd& s = simd();
+  const int64_t n = a.x.dim(1);
+  each_row(ctx, a.x, [&](int64_t i, float* line) {
+    in_f32(s, a.x, a.x, i, line, [&](const float* x, float* y) {
+      s.scale(x, y, n, inverse_rms(s.square_sum(x, n), n, a.eps), a.w.ptr<const float>());
+      if (a.rope) rotate(s, a, a.first_token + i, y);
     });
   });
 }
