@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "io/safetensors_set.h"
 #include "support/cpu_context.h"
 #include "support/expected.h"
-#include "weights/file_source.h"
+#include "support/golden_dit.h"
 
 namespace wan::models {
 namespace {
@@ -21,24 +19,7 @@ const test::Expected& expected() {
   return values;
 }
 
-/// A model with the files it comes from.
-struct Loaded {
-  explicit Loaded(const std::string& folder, DType compute = DType::f32)
-      : index(io::open_safetensors_path(golden + folder)) {
-    dit.config = infer_dit_config(weights::shape_of(index), {.heads = 4}, folder);
-    const weights::Policy policy{compute, false, &host_memory()};
-    outer = weights::WeightSet(index, weights::specs_of<DitOuterWeights>(dit.config, ""), policy);
-    blocks = std::make_unique<weights::FileBlocks>(
-        index, weights::block_specs<DitBlockWeights>(dit.config, dit.config.layers, "blocks."), policy,
-        weights::Residency::keep);
-    dit.outer = weights::bind<DitOuterWeights>(outer.tensors(), dit.config);
-    dit.blocks = blocks.get();
-  }
-  io::TensorIndex index;
-  weights::WeightSet outer;
-  std::unique_ptr<weights::FileBlocks> blocks;
-  Dit dit;
-};
+using test::GoldenDit;
 
 Shape shape_of(const std::string& name) { return Shape(std::span<const int64_t>(expected().shape(name))); }
 
@@ -66,7 +47,7 @@ double worst_step(const Case& c, DType compute) {
   const std::string name = c.name;
   double worst = 0;
   for (int step = 0; step < 6; ++step) {
-    const Loaded model(step < c.switch_step ? c.high : c.low, compute);
+    const GoldenDit model(step < c.switch_step ? c.high : c.low, compute);
     const std::string key = name + ".step0" + std::to_string(step);
     const Tensor latent = load(cpu, key + ".latent_in");
     const Tensor out = cpu.ctx.make(DType::f32, {model.dit.config.out_channels, latent.dim(1), latent.dim(2), latent.dim(3)});
@@ -101,7 +82,7 @@ TEST(Dit, Bf16StaysNearFloat32) {
 
 TEST(Dit, IntermediatesOfTheFirstForwardEqualUpstreams) {
   test::CpuContext cpu;
-  const Loaded model("Wan2.2-T2V-A14B/high_noise_model");
+  const GoldenDit model("Wan2.2-T2V-A14B/high_noise_model");
   std::map<std::string, std::vector<float>> taps;
   std::map<std::string, Shape> shapes;
   cpu.ctx.trace = [&](std::string_view name, const Tensor& value) {
@@ -132,7 +113,7 @@ TEST(Dit, TimeEmbeddingHasOneRowPerDistinctTimestep) {
     ops::cpu_kernels().linear(ctx, args);
   };
   cpu.ctx.kernels = &spy;
-  const Loaded model("Wan2.2-TI2V-5B");
+  const GoldenDit model("Wan2.2-TI2V-5B");
   const Tensor latent = load(cpu, "ti2v_i2v_unipc.step00.latent_in");
   const TextKv text = make_text_kv(cpu.ctx, model.dit, load(cpu, "ti2v_i2v_unipc.context.cond"));
   const Tensor out = cpu.ctx.make(DType::f32, latent.shape);
