@@ -1,7 +1,6 @@
 #include "io/ftfy_badness.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "io/ftfy_tables.h"
 #include "io/text_unicode.h"

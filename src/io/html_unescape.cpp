@@ -1,7 +1,6 @@
 #include "io/html_unescape.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "io/html_entities.h"
 

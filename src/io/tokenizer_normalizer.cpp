@@ -2,6 +2,7 @@
 
 #include <unicode/uchar.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -98,11 +99,6 @@ std::string CharsmapNormalizer::normalize(std::string_view text) const {
   constexpr std::size_t kLongCluster = 6;  // bytes
   std::string out;
   out.reserve(text.size());
-  const auto put = [&](std::string_view part) {
-    const std::optional<std::string_view> r = replacement(part);
-    out += r ? *r : part;
-    return r.has_value();
-  };
   const auto put_cluster = [&](std::string_view cluster) {
     if (cluster.size() < kLongCluster) {
       if (const std::optional<std::string_view> r = replacement(cluster)) {
@@ -113,7 +109,8 @@ std::string CharsmapNormalizer::normalize(std::string_view text) const {
     for (std::size_t i = 0; i < cluster.size();) {
       char32_t c = 0;
       const std::size_t length = std::max<std::size_t>(decode_utf8_char(cluster.substr(i), c), 1);
-      put(cluster.substr(i, length));
+      const std::string_view character = cluster.substr(i, length);
+      out += replacement(character).value_or(character);
       i += length;
     }
   };
