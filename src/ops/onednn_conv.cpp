@@ -14,7 +14,7 @@ namespace {
 using dnnl::memory;
 using tag = dnnl::memory::format_tag;
 
-constexpr int64_t worth_a_primitive = 1 << 20;  // multiplications
+constexpr int64_t worth_a_primitive = 1 << 18;  // multiplications
 
 // A point-wise convolution is a linear layer over the pixels.
 bool is_linear(const ConvArgs& a) {

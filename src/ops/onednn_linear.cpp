@@ -11,7 +11,7 @@ namespace {
 using dnnl::memory;
 
 // Below this many multiplications making a primitive costs more than it saves.
-constexpr int64_t worth_a_primitive = 1 << 20;
+constexpr int64_t worth_a_primitive = 1 << 18;
 
 memory::desc rows_desc(const Tensor& t) { return {{t.dim(0), t.dim(1)}, onednn_type(t.dtype), {t.stride(0), 1}}; }
 

@@ -1,20 +1,29 @@
 #include "ops/simd.h"
 
 #include <algorithm>
+#include <array>
 
 namespace wan::ops::cpu {
 namespace {
 
-const Simd* choose() noexcept {
+struct Variants {
+  std::array<const Simd*, 4> tables{};
+  size_t count = 0;
+  void add(const Simd* table) noexcept { tables[count++] = table; }
+};
+
+Variants detect() noexcept {
+  Variants found;
+  found.add(simd_base());
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) return simd_avx512bf16();
-  if (avx512) return simd_avx512();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return simd_avx2();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.add(simd_avx2());
+  if (avx512) found.add(simd_avx512());
+  if (avx512 && __builtin_cpu_supports("avx512bf16")) found.add(simd_avx512bf16());
 #endif
-  return simd_base();
+  return found;
 }
 
 inline void put(float& to, float v) { to = v; }
@@ -46,10 +55,12 @@ void pack_pairs(const Simd& s, int64_t k, int64_t n, bf16* packed, const At& at)
 
 }  // namespace
 
-const Simd& simd() noexcept {
-  static const Simd* const chosen = choose();
-  return *chosen;
+std::span<const Simd* const> simd_variants() noexcept {
+  static const Variants found = detect();
+  return {found.tables.data(), found.count};
 }
+
+const Simd& simd() noexcept { return *simd_variants().back(); }
 
 void pack_rows(const Simd& s, const float* x, int64_t stride, int64_t n, int64_t k, float* packed) {
   pack(s, k, n, packed, [=](int64_t i, int64_t j) { return x[j * stride + i]; });

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 
 #include "core/dtype.h"
 
@@ -37,7 +38,10 @@ struct Simd {
   void (*multiply)(float* x, float factor, int64_t n);
 };
 
+/// The best variant for this processor.
 const Simd& simd() noexcept;
+/// All variants that this processor can run, the best one last.
+std::span<const Simd* const> simd_variants() noexcept;
 
 /// Panels of `columns` columns, each [k, columns] (bf16: [k/2, columns, 2]), from n rows of length k (the transpose).
 /// `packed` holds round_up(n, columns) * k elements; bf16 pads k to even.
@@ -49,7 +53,7 @@ void pack_columns(const Simd& s, const float* x, int64_t stride, int64_t k, int6
 void pack_columns(const Simd& s, const bf16* x, int64_t stride, int64_t k, int64_t n, float* packed);
 void pack_columns(const Simd& s, const bf16* x, int64_t stride, int64_t k, int64_t n, bf16* packed);
 
-/// The variants; null on processors of another kind.
+/// The variants themselves; those named after an instruction set exist on x86-64 only.
 const Simd* simd_base() noexcept;
 const Simd* simd_avx2() noexcept;
 const Simd* simd_avx512() noexcept;
