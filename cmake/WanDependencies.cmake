@@ -31,7 +31,6 @@ foreach(pair "fmt:libfmt-dev" "spdlog:libspdlog-dev" "nlohmann_json:nlohmann-jso
   endif()
 endforeach()
 
-wan_require_pkg(SENTENCEPIECE sentencepiece libsentencepiece-dev)
 wan_require_pkg(ICU icu-uc libicu-dev)
 wan_require_pkg(PNG libpng libpng-dev)
 wan_require_pkg(JPEG libjpeg libjpeg62-turbo-dev)

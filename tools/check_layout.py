@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 LAYERS = {
+    "core": set(),
     "io": {"core"},
     "ops": {"core"},
     "comm": {"core"},
