@@ -91,6 +91,19 @@ TEST(Dispatch, AMissingKernelNamesOpAndBackEnd) {
   }
 }
 
+TEST(DryTable, TakesWhatTheCpuTakes) {
+  for (const OpCase& c : op_cases(DType::f32)) {
+    DryMemory nowhere;
+    Arena measured(nowhere), used(host_memory());
+    Context dry{.arena = &measured, .kernels = &ops::dry_kernels()};
+    Context real{.arena = &used, .kernels = &ops::cpu_kernels()};
+    Maker make(1);
+    c.run(dry, make);
+    c.run(real, make);
+    EXPECT_NEAR(static_cast<double>(measured.peak()), static_cast<double>(used.peak()), 32768.) << c.name;
+  }
+}
+
 TEST(DryTable, RunsEveryOpWithoutTouchingMemory) {
   DryMemory memory;
   for (const DType dtype : {DType::f32, DType::bf16}) {

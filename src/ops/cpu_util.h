@@ -8,6 +8,10 @@
 /// Small tools of the CPU kernels.
 namespace wan::ops::cpu {
 
+/// Whether memory is only measured: kernels that take scratch then take it and do nothing else, so that the planner
+/// sees what they really need.
+inline bool is_dry(const Context& ctx) noexcept { return ctx.device().kind == Device::Kind::dry; }
+
 /// f(i) for i in [0, n) on ctx.threads threads, in contiguous shares. f must not throw.
 template <class F>
 void parallel_for(const Context& ctx, int64_t n, const F& f) {

@@ -1,4 +1,4 @@
-#include "ops/kernels.h"
+#include "ops/cpu.h"
 
 namespace wan::ops {
 namespace {
@@ -8,16 +8,17 @@ void nothing(Context&, const Args&) {}
 
 }  // namespace
 
+// The ops that take scratch do that and no more on a dry device.
 const KernelTable& dry_kernels() noexcept {
   static constexpr KernelTable table{
       .name = "dry",
-      .linear = nothing,
+      .linear = cpu::linear,
       .norm_modulate = nothing,
       .layer_norm = nothing,
       .rms_norm = nothing,
       .channel_norm = nothing,
       .rms_norm_rope = nothing,
-      .attention = nothing,
+      .attention = cpu::attention,
       .gated_add = nothing,
       .gelu_mul = nothing,
       .silu = nothing,
@@ -26,7 +27,7 @@ const KernelTable& dry_kernels() noexcept {
       .embedding = nothing,
       .patchify = nothing,
       .unpatchify = nothing,
-      .conv = nothing,
+      .conv = cpu::conv,
       .avg_down = nothing,
       .dup_up = nothing,
       .interleave_time = nothing,

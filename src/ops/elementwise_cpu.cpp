@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
@@ -71,8 +72,12 @@ void silu(Context& ctx, const SiluArgs& a) {
 }
 
 void convert(Context& ctx, const ConvertArgs& a) {
+  const int64_t size = size_of(a.x.dtype);
   parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
-    if (a.x.dtype == DType::bf16)
+    if (a.x.dtype == a.y.dtype)
+      std::memcpy(static_cast<std::byte*>(a.y.data) + first * size,
+                  static_cast<const std::byte*>(a.x.data) + first * size, static_cast<size_t>((last - first) * size));
+    else if (a.x.dtype == DType::bf16)
       simd().widen(a.x.ptr<const bf16>() + first, a.y.ptr<float>() + first, last - first);
     else
       simd().narrow(a.x.ptr<const float>() + first, a.y.ptr<bf16>() + first, last - first);

@@ -221,7 +221,8 @@ struct KernelTable {
 
 /// The CPU back end: oneDNN where it is built in, plain loops for the rest.
 const KernelTable& cpu_kernels() noexcept;
-/// Does nothing: for the planner, which runs the model code on memory that does not exist.
+/// Computes nothing, but takes the scratch that the CPU back end takes: for the planner, which runs the model code on
+/// memory that does not exist.
 const KernelTable& dry_kernels() noexcept;
 
 }  // namespace wan::ops

@@ -39,6 +39,7 @@ void run(Context& ctx, const LinearArgs& a) {
   const Tensor packed = ctx.make(p_type, {ctx.threads, inputs_at_a_time * outputs_at_a_time});
   const Tensor panel = ctx.make(p_type, {ctx.threads, panel_rows, inputs_at_a_time});
   const Tensor sums = ctx.make(DType::f32, {ctx.threads, rows, outputs_at_a_time});
+  if (is_dry(ctx)) return;
   std::memset(panel.data, 0, static_cast<size_t>(panel.nbytes()));
 
   const int64_t n_blocks = div_up(n, outputs_at_a_time), m_blocks = div_up(m, rows);

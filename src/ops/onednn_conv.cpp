@@ -28,6 +28,7 @@ Tensor joined(Context& ctx, const ConvArgs& a) {
   if (!a.history && !a.upsample) return a.x;
   const int64_t past = a.history ? a.history.dim(0) : 0, height = a.x.dim(1), scale = a.upsample ? 2 : 1;
   const Tensor all = ctx.make(a.x.dtype, {past + a.x.dim(0), height * scale, a.x.dim(2) * scale, a.x.dim(3)});
+  if (is_dry(ctx)) return all;
   const auto pixel = static_cast<size_t>(a.x.dim(3) * size_of(a.x.dtype)),
              line = pixel * static_cast<size_t>(a.x.dim(2));
   parallel_for(ctx, all.dim(0) * height, [&](int64_t i) {
@@ -92,17 +93,17 @@ bool try_onednn(Context& ctx, const ConvArgs& a) {
   const dnnl::convolution_forward::primitive_desc plan(problem, onednn_attributes(), onednn_engine(), true);
   if (!plan || !is_optimised(plan.impl_info_str())) return false;
 
+  const memory scratch = onednn_scratch(ctx, plan.scratchpad_desc());
+  memory w = onednn_memory(memory::desc(p.w, type, p.weights), a.w.data), packed = w;
+  if (plan.weights_desc() != w.get_desc()) packed = onednn_scratch(ctx, plan.weights_desc());
+  if (is_dry(ctx)) return true;
+
   dnnl::stream stream(onednn_engine());
-  memory w = onednn_memory(memory::desc(p.w, type, p.weights), a.w.data);
-  if (plan.weights_desc() != w.get_desc()) {
-    memory packed = onednn_scratch(ctx, plan.weights_desc());
-    dnnl::reorder(w, packed).execute(stream, w, packed);
-    w = packed;
-  }
+  if (packed != w) dnnl::reorder(w, packed).execute(stream, w, packed);
   std::unordered_map<int, memory> tensors{{DNNL_ARG_SRC, onednn_memory(x_desc, x.data)},
-                                          {DNNL_ARG_WEIGHTS, w},
+                                          {DNNL_ARG_WEIGHTS, packed},
                                           {DNNL_ARG_DST, onednn_memory(y_desc, a.y.data)},
-                                          {DNNL_ARG_SCRATCHPAD, onednn_scratch(ctx, plan.scratchpad_desc())}};
+                                          {DNNL_ARG_SCRATCHPAD, scratch}};
   if (a.b) tensors.emplace(DNNL_ARG_BIAS, onednn_memory(b_desc, a.b.data));
   dnnl::convolution_forward(plan).execute(stream, tensors);
   stream.wait();

@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "ops/cpu.h"
+#include "ops/cpu_util.h"
 #include "ops/onednn_util.h"
 #include "ops/plain_linear.h"
 
@@ -36,11 +37,13 @@ bool try_onednn(Context& ctx, const LinearArgs& a) {
   if (!plan || !is_optimised(plan.impl_info_str())) return false;
 
   const auto scope = ctx.arena->scope();
+  const memory scratch = onednn_scratch(ctx, plan.scratchpad_desc());
+  if (is_dry(ctx)) return true;
   dnnl::stream stream(onednn_engine());
   std::unordered_map<int, memory> tensors{{DNNL_ARG_SRC, onednn_memory(plan.src_desc(), a.x.data)},
                                           {DNNL_ARG_WEIGHTS, onednn_memory(plan.weights_desc(), a.w.data)},
                                           {DNNL_ARG_DST, onednn_memory(plan.dst_desc(), a.y.data)},
-                                          {DNNL_ARG_SCRATCHPAD, onednn_scratch(ctx, plan.scratchpad_desc())}};
+                                          {DNNL_ARG_SCRATCHPAD, scratch}};
   if (a.b) tensors.emplace(DNNL_ARG_BIAS, onednn_memory(plan.bias_desc(), a.b.data));
   dnnl::matmul(plan).execute(stream, tensors);
   stream.wait();
