@@ -124,6 +124,11 @@ inline void add_norm_cases(std::vector<OpCase>& cases, DType dtype) {
                                                    make.normal(DType::f32, {width}), silu)};
                        }});
   }
+  cases.push_back({"channel_norm_in_place", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                     const Tensor x = make.normal(dtype, {5, 24});
+                     ops::channel_norm_in_place(ctx, x, make.normal(DType::f32, {24}), true);
+                     return {x};
+                   }});
   cases.push_back(
       {"channel_norm_of_zeros", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
          return {ops::channel_norm(ctx, make.normal(dtype, {3, 20}, 0.f), make.normal(DType::f32, {20}), true)};
@@ -199,6 +204,11 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases, DType dtype) {
     cases.push_back({name("convert"), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
                        return {ops::convert(ctx, make.normal(dtype, shape), DType::f32),
                                ops::convert(ctx, make.normal(DType::f32, shape), dtype)};
+                     }});
+    cases.push_back({name("copy"), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                       const Tensor from = make.normal(dtype, shape), to = ctx.make(dtype, shape);
+                       ops::copy(ctx, from, to);
+                       return {to};
                      }});
     cases.push_back({name("combine"), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
                        const Tensor a = make.normal(DType::f32, shape), b = make.normal(DType::f32, shape);
