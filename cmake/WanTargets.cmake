@@ -48,5 +48,7 @@ function(wan_test name)
   target_link_libraries(wan_${name}_test PRIVATE ${ARG_DEPS} wan_options GTest::gtest_main GTest::gmock)
   target_compile_definitions(wan_${name}_test PRIVATE WAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   include(GoogleTest)
-  gtest_discover_tests(wan_${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
+  # Threads that wait by spinning starve each other when tests run side by side.
+  gtest_discover_tests(wan_${name}_test DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive)
 endfunction()
