@@ -121,7 +121,7 @@ class PickleMachine {
       case Op::binget: return get(in_.number<uint8_t>());
       case Op::long_binget: return get(in_.number<uint32_t>());
 
-      case Op::inst: refuse_global(std::string(in_.line()) + " " + std::string(in_.line()));
+      case Op::inst: refuse_global(read_global_name());
       case Op::stack_global: refuse_stack_global();
       case Op::stop: break;
     }
@@ -246,10 +246,14 @@ class PickleMachine {
     move_into(n, target);
   }
 
-  void push_global() {
+  std::string read_global_name() {
     std::string name(in_.line());
     name += ' ';
-    name += in_.line();
+    return name += in_.line();
+  }
+
+  void push_global() {
+    const std::string name = read_global_name();
     const auto it = std::find(allowed_.begin(), allowed_.end(), name);
     if (it == allowed_.end()) refuse_global(name);
     push({Kind::global, 0, 0, 0, *it});

@@ -142,9 +142,9 @@ class StateDictReader {
 // ---- From the archive to a TensorIndex ----
 
 bool is_contiguous(const PickledTensor& tensor) {
+  if (std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end()) return true;
   int64_t expected = 1;
   for (size_t i = tensor.shape.size(); i-- > 0;) {
-    if (tensor.shape[i] == 0) return true;
     if (tensor.shape[i] == 1) continue;
     if (tensor.strides[i] != expected) return false;
     expected = checked_mul(expected, tensor.shape[i]).value_or(-1);
