@@ -19,7 +19,8 @@ namespace {
 using namespace wan;
 
 double gflop_per_token(const models::Umt5Config& c, double tokens) {
-  const auto d = static_cast<double>(c.dim), a = static_cast<double>(c.attention_dim), f = static_cast<double>(c.ffn_dim);
+  const auto d = static_cast<double>(c.dim), a = static_cast<double>(c.attention_dim),
+             f = static_cast<double>(c.ffn_dim);
   return static_cast<double>(c.layers) * 2e-9 * (4 * d * a + 3 * d * f + 2 * a * tokens);
 }
 
@@ -43,8 +44,8 @@ int main(int argc, char** argv) {
   ctx.threads = threads;
   const weights::Policy policy{ctx.compute, false, &host_memory()};
   const weights::WeightSet outer(index, weights::specs_of<models::Umt5OuterWeights>(config, ""), policy);
-  weights::FileBlocks blocks(index, weights::block_specs<models::Umt5BlockWeights>(config, config.layers, "blocks."), policy,
-                             weights::Residency::transient);
+  weights::FileBlocks blocks(index, weights::block_specs<models::Umt5BlockWeights>(config, config.layers, "blocks."),
+                             policy, weights::Residency::transient);
   const models::Umt5 model{config, weights::bind<models::Umt5OuterWeights>(outer.tensors(), config), &blocks};
 
   std::mt19937 random(1);
@@ -59,8 +60,11 @@ int main(int argc, char** argv) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    fmt::print("run {}: {} {} tokens, {} threads: {:.2f} s, {:.0f} GFLOP, {:.0f} GFLOP/s; peak resident {:.2f} GB, file {:.2f} GB\n", run + 1,
-               dtype, tokens, threads, seconds, gflop, gflop / seconds, static_cast<double>(usage.ru_maxrss) * 1024e-9, file_gb);
+    fmt::print(
+        "run {}: {} {} tokens, {} threads: {:.2f} s, {:.0f} GFLOP, {:.0f} GFLOP/s; peak resident {:.2f} GB, file "
+        "{:.2f} GB\n",
+        run + 1, dtype, tokens, threads, seconds, gflop, gflop / seconds,
+        static_cast<double>(usage.ru_maxrss) * 1024e-9, file_gb);
   }
   return 0;
 }

@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
     }
     wan::Hooks hooks;
     hooks.on_progress = [](const wan::Progress& p) {
-      std::fprintf(stderr, "%s %lld/%lld\n", to_string(p.stage), static_cast<long long>(p.done), static_cast<long long>(p.total));
+      std::fprintf(stderr, "%s %lld/%lld\n", to_string(p.stage), static_cast<long long>(p.done),
+                   static_cast<long long>(p.total));
     };
     std::puts(engine.generate(request, hooks).output.c_str());
   } catch (const wan::Error& error) {

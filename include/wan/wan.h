@@ -21,9 +21,9 @@ const char* version() noexcept;
 
 /// How to open a checkpoint.
 struct EngineOptions {
-  std::filesystem::path ckpt_dir;     ///< an official checkpoint folder
-  std::optional<Task> task;           ///< default: what the checkpoint's own shapes say
-  std::string device = "auto";        ///< "auto", "cpu" or "cuda"
+  std::filesystem::path ckpt_dir;  ///< an official checkpoint folder
+  std::optional<Task> task;        ///< default: what the checkpoint's own shapes say
+  std::string device = "auto";     ///< "auto", "cpu" or "cuda"
   Precision precision = Precision::f32;
   int threads = 0;                    ///< CPU threads; 0: all that this process may use
   bool convert_model_dtype = false;   ///< round every DiT weight to bf16 first, as upstream's flag does
@@ -35,32 +35,32 @@ struct EngineOptions {
 struct Request {
   std::string prompt;
   std::optional<std::string> negative_prompt;
-  std::filesystem::path image;           ///< i2v needs one, ti2v may have one
-  std::optional<int> width, height;      ///< pixels; with an image their product is the area, its ratio the image's
-  std::optional<int> frames;             ///< 4n + 1
+  std::filesystem::path image;       ///< i2v needs one, ti2v may have one
+  std::optional<int> width, height;  ///< pixels; with an image their product is the area, its ratio the image's
+  std::optional<int> frames;         ///< 4n + 1
   std::optional<double> fps;
   std::optional<SolverKind> solver;
   std::optional<int> steps;
   std::optional<double> shift;
   std::optional<double> guidance_low, guidance_high;  ///< guidance scale of the low- and the high-noise expert
-  int64_t seed = -1;                     ///< -1 draws one
+  int64_t seed = -1;                                  ///< -1 draws one
   Rng rng = Rng::cuda;
-  std::filesystem::path noise;           ///< safetensors with a tensor `noise` [C, F, H, W]: used instead of the seed
-  std::filesystem::path latents;         ///< safetensors with a tensor `latents` [C, F, H, W]: decode only
-  std::filesystem::path output;          ///< .mp4, .webm, .y4m, or a folder of PNG frames; empty: frames go to the sink alone
-  std::filesystem::path save_latents;    ///< also keep the final latents, as a safetensors file
-  std::filesystem::path dump;            ///< also keep every intermediate, as a safetensors file
-  bool metadata = true;                  ///< store the complete request in the output
+  std::filesystem::path noise;    ///< safetensors with a tensor `noise` [C, F, H, W]: used instead of the seed
+  std::filesystem::path latents;  ///< safetensors with a tensor `latents` [C, F, H, W]: decode only
+  std::filesystem::path output;   ///< .mp4, .webm, .y4m, or a folder of PNG frames; empty: frames go to the sink alone
+  std::filesystem::path save_latents;  ///< also keep the final latents, as a safetensors file
+  std::filesystem::path dump;          ///< also keep every intermediate, as a safetensors file
+  bool metadata = true;                ///< store the complete request in the output
 };
 
 /// Where a generation is.
 struct Progress {
   Stage stage = Stage::load;
-  int64_t done = 0, total = 0;      ///< units of the stage: denoising steps, latent frames, ...
-  std::string expert;               ///< while sampling: "high", "low" or "model"
-  double seconds_per_unit = 0;      ///< of the stage, measured so far; 0: not known yet
-  double seconds_left = -1;         ///< of the stage; negative: not known yet
-  double elapsed = 0;               ///< seconds since generate() was called
+  int64_t done = 0, total = 0;  ///< units of the stage: denoising steps, latent frames, ...
+  std::string expert;           ///< while sampling: "high", "low" or "model"
+  double seconds_per_unit = 0;  ///< of the stage, measured so far; 0: not known yet
+  double seconds_left = -1;     ///< of the stage; negative: not known yet
+  double elapsed = 0;           ///< seconds since generate() was called
 };
 
 /// One finished frame: rgb is height * width * 3 bytes, valid during the call.
@@ -70,7 +70,7 @@ struct Hooks {
   std::function<void(const Progress&)> on_progress;
   std::function<void(const std::string&)> on_note;  ///< a sentence the user may want to read, such as a changed setting
   FrameSink on_frame;
-  const std::atomic<bool>* cancel = nullptr;        ///< set it to stop: generate() throws Error(cancelled)
+  const std::atomic<bool>* cancel = nullptr;  ///< set it to stop: generate() throws Error(cancelled)
 };
 
 struct Result {
@@ -79,7 +79,7 @@ struct Result {
   int width = 0, height = 0, frames = 0;
   double fps = 0;
   double seconds = 0;
-  std::string metadata;          ///< the complete request as JSON
+  std::string metadata;  ///< the complete request as JSON
 };
 
 class Engine {

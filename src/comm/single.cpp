@@ -36,9 +36,7 @@ class Single final : public Communicator {
             to.size());
     if (!from.empty()) std::memmove(to.data(), from.data(), from.size());
   }
-  static void check_peer(int peer) {
-    require(peer == 0, ErrorCode::comm, "[rank 0 of 1] there is no rank {}", peer);
-  }
+  static void check_peer(int peer) { require(peer == 0, ErrorCode::comm, "[rank 0 of 1] there is no rank {}", peer); }
 
   std::deque<std::vector<std::byte>> queue_;
 };

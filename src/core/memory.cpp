@@ -47,7 +47,8 @@ void* DryMemory::allocate(int64_t bytes) {
   return reinterpret_cast<void*>(address);
 }
 
-Buffer::Buffer(MemoryResource& memory, int64_t bytes) : memory_(&memory), data_(memory.allocate(bytes)), bytes_(bytes) {}
+Buffer::Buffer(MemoryResource& memory, int64_t bytes)
+    : memory_(&memory), data_(memory.allocate(bytes)), bytes_(bytes) {}
 
 Buffer::Buffer(Buffer&& other) noexcept
     : memory_(std::exchange(other.memory_, nullptr)),
@@ -81,14 +82,14 @@ Tensor Arena::make(DType dtype, const Shape& shape) {
     used_ = 0;
   }
   if (block_ == blocks_.size()) {
-    const int64_t grown = blocks_.empty() ? first_block : blocks_.back().size();
-    blocks_.emplace_back(*memory_, std::max(need, grown));
+    blocks_.emplace_back(*memory_, std::max({need, first_block, most_ - in_use_}));
     used_ = 0;
   }
   void* data = static_cast<std::byte*>(blocks_[block_].data()) + used_;
   used_ += need;
   in_use_ += need;
   peak_ = std::max(peak_, in_use_);
+  most_ = std::max(most_, in_use_);
   return {data, dtype, shape, memory_->device()};
 }
 
@@ -96,12 +97,15 @@ void Arena::rewind(size_t block, int64_t used, int64_t total) noexcept {
   block_ = block;
   used_ = used;
   in_use_ = total;
+  const size_t unused_from = block + 1;
+  if (blocks_.size() > unused_from + 1)
+    blocks_.erase(blocks_.begin() + static_cast<ptrdiff_t>(unused_from), blocks_.end());
 }
 
 void Arena::release() noexcept {
   blocks_.clear();
   block_ = 0;
-  used_ = in_use_ = 0;
+  used_ = in_use_ = most_ = 0;
 }
 
 }  // namespace wan

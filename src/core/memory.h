@@ -75,7 +75,9 @@ struct OwnedTensor {
 };
 
 /// A stack of scratch memory: tensors made inside a scope are gone when the scope ends.
-/// Grows by blocks that stay for reuse; `peak()` is the most that was ever in use.
+/// Grows by blocks that stay for reuse; where several lie unused behind the end of a scope, they make way for one that
+/// is as large as the most that was ever needed there, so that a repeated computation soon holds little more than its
+/// peak. `peak()` is the most that was ever in use.
 class Arena {
  public:
   explicit Arena(MemoryResource& memory) : memory_(&memory) {}
@@ -84,7 +86,8 @@ class Arena {
 
   class [[nodiscard]] Scope {
    public:
-    explicit Scope(Arena& arena) noexcept : arena_(&arena), block_(arena.block_), used_(arena.used_), total_(arena.in_use_) {}
+    explicit Scope(Arena& arena) noexcept
+        : arena_(&arena), block_(arena.block_), used_(arena.used_), total_(arena.in_use_) {}
     ~Scope() { arena_->rewind(block_, used_, total_); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
@@ -108,9 +111,10 @@ class Arena {
 
   MemoryResource* memory_;
   std::vector<Buffer> blocks_;
-  size_t block_ = 0;   // the block that allocations come from
-  int64_t used_ = 0;   // bytes used of it
+  size_t block_ = 0;  // the block that allocations come from
+  int64_t used_ = 0;  // bytes used of it
   int64_t in_use_ = 0, peak_ = 0;
+  int64_t most_ = 0;  // in use since the last release()
 };
 
 }  // namespace wan

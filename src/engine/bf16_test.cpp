@@ -28,10 +28,14 @@ void round_to_bf16(const Tensor& t) {
 template <auto Op, class Args>
 void rounded(Context& ctx, const Args& args) {
   (ops::cpu_kernels().*Op)(ctx, args);
-  if constexpr (requires { args.gate; }) round_to_bf16(args.x);  // gated_add works in place
-  else if constexpr (requires { args.y; }) round_to_bf16(args.y);
-  else if constexpr (requires { args.a; }) round_to_bf16(args.a);
-  else round_to_bf16(args.x);
+  if constexpr (requires { args.gate; })
+    round_to_bf16(args.x);  // gated_add works in place
+  else if constexpr (requires { args.y; })
+    round_to_bf16(args.y);
+  else if constexpr (requires { args.a; })
+    round_to_bf16(args.a);
+  else
+    round_to_bf16(args.x);
 }
 
 ops::KernelTable rounding_kernels() {
@@ -52,7 +56,8 @@ ops::KernelTable rounding_kernels() {
 }
 
 /// Relative error of the final latents and of the video against the golden ones.
-std::pair<double, double> errors(const test::GoldenCase& c, DType compute, const ops::KernelTable& kernels, bool round_weights) {
+std::pair<double, double> errors(const test::GoldenCase& c, DType compute, const ops::KernelTable& kernels,
+                                 bool round_weights) {
   const test::TempDir dir;
   Request r = test::golden_request(c);
   r.dump = dir / "dump.safetensors";

@@ -36,10 +36,13 @@ void Generation::run(const std::string& metadata) {
     try {
       decode(latent.tensor, metadata);
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::cancelled || !r.latents.empty() || !r.save_latents.empty() || r.output.empty()) throw;
+      if (error.code() == ErrorCode::cancelled || !r.latents.empty() || !r.save_latents.empty() || r.output.empty())
+        throw;
       // The steps are the expensive part: keep their result, so that only the decoding has to be repeated.
-      const std::string name = r.output.has_filename() ? r.output.filename().string() : r.output.parent_path().filename().string();
-      const std::filesystem::path kept = std::filesystem::absolute(r.output).parent_path() / (name + ".latents.safetensors");
+      const std::string name =
+          r.output.has_filename() ? r.output.filename().string() : r.output.parent_path().filename().string();
+      const std::filesystem::path kept =
+          std::filesystem::absolute(r.output).parent_path() / (name + ".latents.safetensors");
       try {
         save_latents(latent.tensor, kept);
       } catch (const Error& second) {
@@ -107,11 +110,14 @@ ImageCondition Generation::encode_image() {
   const Shape& latent = prepared_.latent;
   OwnedTensor z(memory, DType::f32, {vae.z_dim, vae.latent_frames(frames), latent[2], latent[3]});
   int64_t chunk = 0;
-  models::encode(ctx_, encoder, vae, frames, [&](int64_t first, const Tensor& part) {
-    ctx_.check_stop();
-    reporter_.done(chunk++);
-    pipeline::fill_clip(ctx_, picture, first, part);
-  }, z.tensor);
+  models::encode(
+      ctx_, encoder, vae, frames,
+      [&](int64_t first, const Tensor& part) {
+        ctx_.check_stop();
+        reporter_.done(chunk++);
+        pipeline::fill_clip(ctx_, picture, first, part);
+      },
+      z.tensor);
   reporter_.done(chunk);
   ctx_.tap("vae_enc", z.tensor);
   if (!whole_clip) {
@@ -179,8 +185,8 @@ OwnedTensor Generation::load_latents() {
 void Generation::save_latents(const Tensor& latent, const std::filesystem::path& path) {
   std::vector<float> host(static_cast<size_t>(latent.numel()));
   ctx_.arena->memory().download(host.data(), latent.data, latent.nbytes());
-  const io::TensorToWrite tensor{"latents", DType::f32, {latent.shape.dims().begin(), latent.shape.dims().end()},
-                                 std::as_bytes(std::span(host))};
+  const io::TensorToWrite tensor{
+      "latents", DType::f32, {latent.shape.dims().begin(), latent.shape.dims().end()}, std::as_bytes(std::span(host))};
   io::write_safetensors(path, std::span(&tensor, 1));
 }
 

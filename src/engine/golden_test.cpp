@@ -11,8 +11,8 @@
 namespace wan {
 namespace {
 
-using test::GoldenCase;
 using test::golden_cases;
+using test::GoldenCase;
 
 const test::Expected& expected() {
   static const test::Expected values(test::golden_folder + "expected.safetensors");

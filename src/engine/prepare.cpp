@@ -20,8 +20,9 @@ void check_multiple(const char* flag, int64_t value, int64_t step) {
   const int64_t max = max_positions * step;
   require(value >= step && value <= max, invalid, "[{}] {} is out of range; expected {} to {}", flag, value, step, max);
   const int64_t below = value / step * step;
-  require(value % step == 0, invalid, "[{}] {} is not a multiple of {}, which this model needs; the nearest are {} and {}",
-          flag, value, step, below, below + step);
+  require(value % step == 0, invalid,
+          "[{}] {} is not a multiple of {}, which this model needs; the nearest are {} and {}", flag, value, step,
+          below, below + step);
 }
 
 void check_frames(int64_t frames, int64_t stride) {
@@ -82,7 +83,8 @@ pipeline::PixelSize size_for_image(const ModelsOnDisk& models, const Request& r,
   const int64_t area = int64_t{*r.width} * *r.height;
   const int64_t stride = models.vae_config().stride_s();
   const auto& patch = models.dit_config().patch;
-  if (models.task() == Task::i2v_A14B) return pipeline::area_size(picture, area, {stride, stride}, {patch[2], patch[1]});
+  if (models.task() == Task::i2v_A14B)
+    return pipeline::area_size(picture, area, {stride, stride}, {patch[2], patch[1]});
   return pipeline::best_output_size(picture, {models.width_step(), models.height_step()}, area);
 }
 
@@ -96,8 +98,8 @@ Shape tensor_shape(const std::filesystem::path& path, const char* flag, const ch
   const io::SafetensorsFile file = io::open_safetensors(path);
   const io::TensorEntry* entry = file.tensors.find(name);
   require(entry != nullptr, ErrorCode::bad_file, "[{} {}] the file has no tensor '{}'", flag, path.string(), name);
-  require(entry->shape.size() == 4, ErrorCode::bad_file, "[{} {}] tensor '{}' has shape {}, expected [C, F, H, W]", flag,
-          path.string(), name, io::shape_to_string(entry->shape));
+  require(entry->shape.size() == 4, ErrorCode::bad_file, "[{} {}] tensor '{}' has shape {}, expected [C, F, H, W]",
+          flag, path.string(), name, io::shape_to_string(entry->shape));
   return Shape(std::span<const int64_t>(entry->shape));
 }
 
@@ -140,8 +142,9 @@ PreparedRequest prepare(const ModelsOnDisk& models, const Request& request) {
   fill_defaults(r, models.defaults());
   if (r.latents.empty()) {
     check_ranges(r, models);
-    require(models.task() != Task::t2v_A14B || r.image.empty(), invalid,
-            "[--image] this checkpoint makes videos from text alone; leave --image out, or use an i2v or ti2v checkpoint");
+    require(
+        models.task() != Task::t2v_A14B || r.image.empty(), invalid,
+        "[--image] this checkpoint makes videos from text alone; leave --image out, or use an i2v or ti2v checkpoint");
     require(models.task() != Task::i2v_A14B || !r.image.empty(), invalid,
             "[--image] is missing: this checkpoint animates an image; give one with --image FILE");
     p.clean_prompt = io::clean_prompt(r.prompt);

@@ -183,9 +183,9 @@ TEST(Checkpoint, TruncatedFilesSayHowMuchIsThere) {
 
 TEST(Checkpoint, PartsOfDifferentModelsAreNotMixed) {
   const Copy copy("Wan2.2-TI2V-5B");  // latents of 48 channels
-  std::filesystem::copy_file(test::golden_folder + "Wan2.2-T2V-A14B/low_noise_model/diffusion_pytorch_model.safetensors",
-                             copy.root / "diffusion_pytorch_model.safetensors",
-                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(
+      test::golden_folder + "Wan2.2-T2V-A14B/low_noise_model/diffusion_pytorch_model.safetensors",
+      copy.root / "diffusion_pytorch_model.safetensors", std::filesystem::copy_options::overwrite_existing);
   EXPECT_THAT(copy.opening(), AllOf(HasSubstr("output channels"), HasSubstr("16"), HasSubstr("48")));
 }
 

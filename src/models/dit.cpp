@@ -55,8 +55,8 @@ TimeEmbedding embed_time(Context& ctx, const Dit& dit, const DitInput& input, in
   const Tensor hidden =
       ops::linear(ctx, frequencies, dit.outer.time_in.weight, dit.outer.time_in.bias, DType::f32, Activation::silu);
   t.e = ops::linear(ctx, hidden, dit.outer.time_out.weight, dit.outer.time_out.bias, DType::f32);
-  t.projection = ops::linear(ctx, ops::silu(ctx, t.e), dit.outer.time_projection.weight,
-                             dit.outer.time_projection.bias, DType::f32);
+  t.projection = ops::linear(ctx, ops::silu(ctx, t.e), dit.outer.time_projection.weight, dit.outer.time_projection.bias,
+                             DType::f32);
   return t;
 }
 
@@ -87,8 +87,8 @@ Tensor self_attention(Context& ctx, const DitAttentionWeights& w, const DitConfi
   const Tensor v = ops::linear(ctx, x, w.v.weight, w.v.bias);
   ops::rms_norm_rope(ctx, q, w.norm_q, &rope, cfg.heads, cfg.eps);
   ops::rms_norm_rope(ctx, k, w.norm_k, &rope, cfg.heads, cfg.eps);
-  const Tensor y = ops::attention(ctx, heads_of(q, cfg.heads), heads_of(k, cfg.heads), heads_of(v, cfg.heads),
-                                  attention_scale(cfg));
+  const Tensor y =
+      ops::attention(ctx, heads_of(q, cfg.heads), heads_of(k, cfg.heads), heads_of(v, cfg.heads), attention_scale(cfg));
   return ops::linear(ctx, y.view(x.shape), w.o.weight, w.o.bias);
 }
 
@@ -96,8 +96,8 @@ Tensor cross_attention(Context& ctx, const DitAttentionWeights& w, const DitConf
                        const Tensor& text_k, const Tensor& text_v) {
   const Tensor q = ops::linear(ctx, x, w.q.weight, w.q.bias);
   ops::rms_norm_rope(ctx, q, w.norm_q, nullptr, cfg.heads, cfg.eps);
-  const Tensor y = ops::attention(ctx, heads_of(q, cfg.heads), heads_of(text_k, cfg.heads),
-                                  heads_of(text_v, cfg.heads), attention_scale(cfg));
+  const Tensor y = ops::attention(ctx, heads_of(q, cfg.heads), heads_of(text_k, cfg.heads), heads_of(text_v, cfg.heads),
+                                  attention_scale(cfg));
   return ops::linear(ctx, y.view(x.shape), w.o.weight, w.o.bias);
 }
 
@@ -150,8 +150,8 @@ void tap_tokens_as_video(Context& ctx, std::string_view name, const Tensor& x, c
 TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context) {
   const DitConfig& cfg = dit.config;
   require(context.rank() == 2 && context.dim(1) == cfg.text_dim && context.dim(0) <= cfg.text_len,
-          ErrorCode::invalid_argument, "[text states] {} came, expected at most {} rows of {}",
-          to_string(context), cfg.text_len, cfg.text_dim);
+          ErrorCode::invalid_argument, "[text states] {} came, expected at most {} rows of {}", to_string(context),
+          cfg.text_len, cfg.text_dim);
   const auto scope = ctx.arena->scope();
   const Tensor padded = ctx.make(DType::f32, {cfg.text_len, cfg.text_dim});
   MemoryResource& memory = ctx.arena->memory();

@@ -49,12 +49,12 @@ struct DitBlockWeights {
 };
 
 struct DitOuterWeights {
-  LinearWeights patch_embedding;           // [C, in * pt*ph*pw]
-  LinearWeights text_in, text_out;         // [C, text_dim], [C, C]
-  LinearWeights time_in, time_out;         // [C, freq_dim], [C, C], f32
-  LinearWeights time_projection;           // [6C, C], f32
-  LinearWeights head;                      // [pt*ph*pw * out, C], f32
-  Tensor head_modulation;                  // [2 * C] f32
+  LinearWeights patch_embedding;    // [C, in * pt*ph*pw]
+  LinearWeights text_in, text_out;  // [C, text_dim], [C, C]
+  LinearWeights time_in, time_out;  // [C, freq_dim], [C, C], f32
+  LinearWeights time_projection;    // [6C, C], f32
+  LinearWeights head;               // [pt*ph*pw * out, C], f32
+  Tensor head_modulation;           // [2 * C] f32
 };
 
 template <class V>

@@ -28,8 +28,8 @@ DitConfig infer_dit_config(const weights::ShapeOf& shape_of, const DitHints& hin
   require(cfg.in_channels >= cfg.out_channels, ErrorCode::bad_file,
           "[{}] the model takes {} channels and gives {}; expected at least as many in as out", where, cfg.in_channels,
           cfg.out_channels);
-  require(cfg.freq_dim % 2 == 0, ErrorCode::bad_file, "[{}] time_embedding.0.weight takes {} frequencies, expected an even number",
-          where, cfg.freq_dim);
+  require(cfg.freq_dim % 2 == 0, ErrorCode::bad_file,
+          "[{}] time_embedding.0.weight takes {} frequencies, expected an even number", where, cfg.freq_dim);
   require(cfg.heads > 0 && cfg.dim % cfg.heads == 0 && cfg.head_dim() % 2 == 0, ErrorCode::bad_file,
           "[{}] config.json says {} heads for a width of {}; expected a divisor that leaves an even head size", where,
           cfg.heads, cfg.dim);

@@ -50,8 +50,10 @@ double worst_step(const Case& c, DType compute) {
     const GoldenDit model(step < c.switch_step ? c.high : c.low, compute);
     const std::string key = name + ".step0" + std::to_string(step);
     const Tensor latent = load(cpu, key + ".latent_in");
-    const Tensor out = cpu.ctx.make(DType::f32, {model.dit.config.out_channels, latent.dim(1), latent.dim(2), latent.dim(3)});
-    const DitInput input{latent, c.image ? load(cpu, name + ".y") : Tensor{}, expected().f32(key + ".t").back(), c.clean};
+    const Tensor out =
+        cpu.ctx.make(DType::f32, {model.dit.config.out_channels, latent.dim(1), latent.dim(2), latent.dim(3)});
+    const DitInput input{latent, c.image ? load(cpu, name + ".y") : Tensor{}, expected().f32(key + ".t").back(),
+                         c.clean};
     for (const std::string branch : {"cond", "uncond"}) {
       const TextKv text = make_text_kv(cpu.ctx, model.dit, load(cpu, name + ".context." + branch));
       std::fill_n(out.ptr<float>(), out.numel(), NAN);

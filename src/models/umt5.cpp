@@ -88,7 +88,8 @@ int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_
 
 std::vector<Tensor> umt5_encode(Context& ctx, const Umt5& model, const std::vector<std::vector<int32_t>>& ids) {
   std::vector<Tensor> out, residual;
-  for (const auto& prompt : ids) out.push_back(ctx.make(DType::f32, {static_cast<int64_t>(prompt.size()), model.config.dim}));
+  for (const auto& prompt : ids)
+    out.push_back(ctx.make(DType::f32, {static_cast<int64_t>(prompt.size()), model.config.dim}));
   const auto scope = ctx.arena->scope();
   for (const auto& prompt : ids) residual.push_back(ops::embedding(ctx, model.outer.token_embedding, prompt));
   for (int64_t i = 0; i < model.config.layers; ++i) {

@@ -18,10 +18,10 @@ struct Umt5Config {
 Umt5Config infer_umt5_config(const weights::ShapeOf& shape_of, const std::string& where);
 
 struct Umt5BlockWeights {
-  Tensor norm1, norm2;         // [C] f32
-  Tensor q, k, v, o;           // [A, C], o [C, A]
-  Tensor gate, fc1, fc2;       // [F, C], [F, C], [C, F]
-  Tensor position;             // [buckets, heads] f32
+  Tensor norm1, norm2;    // [C] f32
+  Tensor q, k, v, o;      // [A, C], o [C, A]
+  Tensor gate, fc1, fc2;  // [F, C], [F, C], [C, F]
+  Tensor position;        // [buckets, heads] f32
 };
 
 struct Umt5OuterWeights {

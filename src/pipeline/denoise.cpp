@@ -41,7 +41,8 @@ class SolverSlots {
     at(sampler::Slot::latent) = latent;
     at(sampler::Slot::velocity) = velocity;
     for (int i = 0; i < sampler::history_slots(solver); ++i)
-      slots_[static_cast<size_t>(sampler::Slot::history0) + static_cast<size_t>(i)] = ctx.make(DType::f32, latent.shape);
+      slots_[static_cast<size_t>(sampler::Slot::history0) + static_cast<size_t>(i)] =
+          ctx.make(DType::f32, latent.shape);
   }
   void run(Context& ctx, const sampler::StepPlan& plan) {
     for (const sampler::LinearUpdate& update : plan.updates()) {
@@ -125,10 +126,11 @@ void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts,
     }
     slots.run(ctx, sampler::plan_step(job.schedule, step));
     keep_first_frame(ctx, latent, job.first_frame);
-    require(ops::all_finite(ctx, latent), ErrorCode::device,
-            "[step {} of {}, {} expert] the latent is no longer finite (NaN or infinity); the weights may be damaged, or "
-            "this precision too narrow: try --dtype f32",
-            step + 1, job.schedule.steps(), to_string(expert));
+    require(
+        ops::all_finite(ctx, latent), ErrorCode::device,
+        "[step {} of {}, {} expert] the latent is no longer finite (NaN or infinity); the weights may be damaged, or "
+        "this precision too narrow: try --dtype f32",
+        step + 1, job.schedule.steps(), to_string(expert));
   }
   on_step(job.schedule.steps(), expert);
 }

@@ -20,10 +20,10 @@ struct DenoiseJob {
   sampler::Schedule schedule;
   double boundary = 0;
   double guidance_low = 1, guidance_high = 1;  ///< a single model uses guidance_low; 1 skips the second forward
-  Tensor context_cond;    ///< [n, text_dim] f32
-  Tensor context_uncond;  ///< [m, text_dim] f32; may be absent if both guidance scales are 1
-  Tensor condition;       ///< [in - c, F, H, W] f32 (image to video), or absent
-  Tensor first_frame;     ///< [c, 1, H, W] f32: this latent frame is given and stays (TI2V from an image), or absent
+  Tensor context_cond;                         ///< [n, text_dim] f32
+  Tensor context_uncond;                       ///< [m, text_dim] f32; may be absent if both guidance scales are 1
+  Tensor condition;                            ///< [in - c, F, H, W] f32 (image to video), or absent
+  Tensor first_frame;  ///< [c, 1, H, W] f32: this latent frame is given and stays (TI2V from an image), or absent
 
   double guidance(Expert expert) const noexcept { return expert == Expert::high ? guidance_high : guidance_low; }
 };

@@ -86,7 +86,8 @@ void check_specs(const io::TensorIndex& index, std::span<const WeightSpec> specs
   for (const WeightSpec& spec : specs) {
     const io::TensorEntry* entry = index.find(spec.name);
     if (!entry)
-      problems.push_back(fmt::format("{}: '{}' is missing, expected {}", index.label(), spec.name, to_string(spec.shape)));
+      problems.push_back(
+          fmt::format("{}: '{}' is missing, expected {}", index.label(), spec.name, to_string(spec.shape)));
     else if (!std::ranges::equal(entry->shape, spec.shape.dims()))
       problems.push_back(fmt::format("{}: '{}' has shape {}, expected {}", index.label(), spec.name,
                                      io::shape_to_string(entry->shape), to_string(spec.shape)));
@@ -99,8 +100,10 @@ void throw_if_any(const std::vector<std::string>& problems, const std::string& w
   std::string list;
   for (size_t i = 0; i < std::min(shown, problems.size()); ++i) list += "\n  " + problems[i];
   if (problems.size() > shown) list += fmt::format("\n  and {} more", problems.size() - shown);
-  fail(ErrorCode::bad_file, "[{}] {} of the checkpoint's tensors are missing or have another shape than the model needs; "
-       "download the checkpoint again, or check that its folders belong together:{}", where, problems.size(), list);
+  fail(ErrorCode::bad_file,
+       "[{}] {} of the checkpoint's tensors are missing or have another shape than the model needs; "
+       "download the checkpoint again, or check that its folders belong together:{}",
+       where, problems.size(), list);
 }
 
 WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy) {

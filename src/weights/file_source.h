@@ -13,9 +13,9 @@ namespace wan::weights {
 
 /// What becomes of a tensor on its way from file to memory.
 struct Policy {
-  DType compute = DType::f32;           ///< of matrices and convolutions: f32 or bf16
-  bool round_to_bf16 = false;           ///< round float32 tensors to bf16 first (upstream's --convert_model_dtype)
-  MemoryResource* memory = nullptr;     ///< where converted tensors live
+  DType compute = DType::f32;        ///< of matrices and convolutions: f32 or bf16
+  bool round_to_bf16 = false;        ///< round float32 tensors to bf16 first (upstream's --convert_model_dtype)
+  MemoryResource* memory = nullptr;  ///< where converted tensors live
 };
 
 /// A checkpoint's shapes, for the models' inference. `index` must outlive the function.

@@ -17,7 +17,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-/// A file with a matrix "m" [2, 3] = 1..6, a convolution "c" [1, 2, 1, 1, 2] = 1..4, a vector "v" [1, 2] and bf16 "b" [2].
+/// A file with a matrix "m" [2, 3] = 1..6, a convolution "c" [1, 2, 1, 1, 2] = 1..4, a vector "v" [1, 2] and bf16 "b"
+/// [2].
 struct SmallFile {
   SmallFile() : path(dir / "small.safetensors") {
     io::SafetensorsWriter writer(path);
@@ -30,7 +31,8 @@ struct SmallFile {
     writer.commit();
     index = io::open_safetensors(path).tensors;
   }
-  static void add(io::SafetensorsWriter& writer, const char* name, std::vector<int64_t> shape, std::vector<float> values) {
+  static void add(io::SafetensorsWriter& writer, const char* name, std::vector<int64_t> shape,
+                  std::vector<float> values) {
     writer.add(name, shape, std::span<const float>(values));
   }
   test::TempDir dir;
@@ -57,7 +59,8 @@ TEST(FileSource, ConvertsToTheComputeType) {
   EXPECT_EQ(set.tensors()[0].dtype, DType::bf16);
   EXPECT_EQ(static_cast<float>(set.tensors()[0].ptr<bf16>()[3]), 4.f);
   EXPECT_EQ(set.tensors()[1].dtype, DType::f32);  // vectors stay float32, whatever the compute type
-  EXPECT_THAT(std::vector<float>(set.tensors()[1].ptr<float>(), set.tensors()[1].ptr<float>() + 2), ElementsAre(1.5f, -2.f));
+  EXPECT_THAT(std::vector<float>(set.tensors()[1].ptr<float>(), set.tensors()[1].ptr<float>() + 2),
+              ElementsAre(1.5f, -2.f));
 }
 
 TEST(FileSource, ConvolutionsBecomeChannelsLast) {
@@ -65,7 +68,8 @@ TEST(FileSource, ConvolutionsBecomeChannelsLast) {
   const std::vector<WeightSpec> specs{{"c", {1, 2, 1, 1, 2}, WeightKind::conv}};
   const WeightSet set(file.index, specs, policy(DType::f32));
   EXPECT_EQ(set.tensors()[0].shape, (Shape{1, 1, 1, 2, 2}));
-  EXPECT_THAT(std::vector<float>(set.tensors()[0].ptr<float>(), set.tensors()[0].ptr<float>() + 4), ElementsAre(1, 3, 2, 4));
+  EXPECT_THAT(std::vector<float>(set.tensors()[0].ptr<float>(), set.tensors()[0].ptr<float>() + 4),
+              ElementsAre(1, 3, 2, 4));
 }
 
 TEST(FileSource, RoundingIsAppliedToFloat32Weights) {

@@ -34,9 +34,11 @@ template <class W, class Config>
 std::vector<WeightSpec> specs_of(const Config& config, const std::string& prefix) {
   std::vector<WeightSpec> specs;
   W weights;
-  visit([&](Tensor&, const std::string& name, const Shape& shape,
-            WeightKind kind) { specs.push_back({name, shape, kind}); },
-        weights, config, prefix);
+  visit(
+      [&](Tensor&, const std::string& name, const Shape& shape, WeightKind kind) {
+        specs.push_back({name, shape, kind});
+      },
+      weights, config, prefix);
   return specs;
 }
 

@@ -12,7 +12,8 @@ namespace wan::comm {
 
 inline std::vector<std::byte> pattern(int rank, int block, size_t bytes) {
   std::vector<std::byte> out(bytes);
-  for (size_t i = 0; i < bytes; ++i) out[i] = static_cast<std::byte>((static_cast<size_t>(rank * 31 + block * 7) + i) & 0xff);
+  for (size_t i = 0; i < bytes; ++i)
+    out[i] = static_cast<std::byte>((static_cast<size_t>(rank * 31 + block * 7) + i) & 0xff);
   return out;
 }
 
@@ -25,7 +26,9 @@ inline void check_all_to_all(Communicator& comm, size_t bytes) {
   }
   comm.all_to_all(send, receive, nullptr);
   for (int from = 0; from < comm.size(); ++from)
-    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, comm.rank(), bytes).data(), bytes), 0)
+    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, comm.rank(), bytes).data(),
+                          bytes),
+              0)
         << "block from " << from;
 }
 
@@ -33,7 +36,8 @@ inline void check_all_gather(Communicator& comm, size_t bytes) {
   std::vector<std::byte> receive(static_cast<size_t>(comm.size()) * bytes, std::byte{0xee});
   comm.all_gather(pattern(comm.rank(), 0, bytes), receive, nullptr);
   for (int from = 0; from < comm.size(); ++from)
-    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, 0, bytes).data(), bytes), 0);
+    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, 0, bytes).data(), bytes),
+              0);
 }
 
 inline void check_all_reduce(Communicator& comm) {
