@@ -23,7 +23,8 @@ void parallel_for(const Context& ctx, int64_t n, const F& f) {
 /// f(i, thread) for i in [0, n), handed out as threads become free; 0 <= thread < ctx.threads.
 template <class F>
 void parallel_tasks(const Context& ctx, int64_t n, const F& f) {
-#pragma omp parallel for schedule(dynamic) num_threads(ctx.threads)
+  const int threads = static_cast<int>(n < ctx.threads ? (n < 1 ? 1 : n) : ctx.threads);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t i = 0; i < n; ++i) f(i, omp_get_thread_num());
 }
 
