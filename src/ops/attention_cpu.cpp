@@ -28,7 +28,7 @@ Sizes sizes(const AttentionArgs& a, const Simd& s, int threads) {
   z.columns = round_up(z.d, s.columns);
   z.q_blocks = div_up(z.lq, z.queries);
   z.k_blocks = div_up(z.lk, z.keys);
-  z.group = std::clamp<int64_t>(div_up(4 * threads, std::max<int64_t>(z.q_blocks, 1)), 1, z.heads);
+  z.group = std::clamp<int64_t>(div_up(16 * threads, std::max<int64_t>(z.q_blocks, 1)), 1, z.heads);
   return z;
 }
 

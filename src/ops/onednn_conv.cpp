@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "ops/conv_parts_cpu.h"
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
 #include "ops/onednn_util.h"
@@ -119,6 +120,8 @@ void conv(Context& ctx, const ConvArgs& a) {
            {a.x.view({pixels, a.x.dim(3)}), a.w.view({a.w.dim(0), a.w.dim(4)}), a.b, a.y.view({pixels, a.y.dim(3)})});
     return;
   }
+  if (can_fold(a)) return folded_upsample(ctx, a, conv);
+  if (in_parts(ctx, a, conv)) return;
   try {
     const bool small = a.y.numel() * (a.w.numel() / a.w.dim(0)) < worth_a_primitive;
     if (small || !try_onednn(ctx, a)) plain_conv(ctx, a, linear);
