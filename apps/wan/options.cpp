@@ -64,8 +64,7 @@ Options parse_options(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    throw TextRequested{chosen.empty() ? app.help() : chosen.front()->help()};
+    throw TextRequested{app.help()};  // of the command that was given, if one was
   } catch (const CLI::CallForVersion& e) {
     throw TextRequested{std::string(e.what()) + "\n"};
   } catch (const CLI::ParseError& e) {

@@ -128,9 +128,9 @@ void add_output_flags(Flags& f) {
 
 void add_upstream_flags(Flags& f) {
   const std::string group = "Upstream's flags without effect in one process";
-  f.value("ulysses_size", "N", "", group);
-  f.on_off("t5_fsdp", "", group);
-  f.on_off("dit_fsdp", "", group);
+  f.value("ulysses_size", "N", "Accepted, noted", group);
+  f.on_off("t5_fsdp", "Accepted, noted", group);
+  f.on_off("dit_fsdp", "Accepted, noted", group);
   const std::string hidden;
   f.on_off("use_prompt_extend", "", hidden);
   for (const char* name : kPromptExtension) f.value(name, "TEXT", "", hidden);

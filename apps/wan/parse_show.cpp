@@ -10,7 +10,7 @@ std::function<ShowOptions()> add_show_flags(CLI::App& command) {
   command.footer(R"(
 Examples:
   wan show cat.mp4
-  wan show cat.mp4 --json | jq .base_seed)");
+  wan show cat.mp4 --json | jq .request.base_seed)");
   return [options] { return *options; };
 }
 

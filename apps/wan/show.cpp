@@ -50,11 +50,21 @@ std::string remake_command(const Json& request, const std::filesystem::path& fil
   return command + " --save_file " + shell_quote(again.string());
 }
 
-void print_table(const Json& request) {
+// {"version": ..., "request": {...}, "model": {...}} as one line per value; inner names stand alone.
+void print_table(const Json& stored) {
   size_t width = 0;
-  for (const auto& [name, value] : request.items()) width = std::max(width, name.size());
-  for (const auto& [name, value] : request.items())
+  const auto each = [](const Json& object, const auto& visit) {
+    for (const auto& [name, value] : object.items()) {
+      if (!value.is_object())
+        visit(name, value);
+      else
+        for (const auto& [inner, inner_value] : value.items()) visit(inner, inner_value);
+    }
+  };
+  each(stored, [&](const std::string& name, const Json&) { width = std::max(width, name.size()); });
+  each(stored, [&](const std::string& name, const Json& value) {
     fmt::print("{:<{}}  {}\n", printable(name), width, printable(flag_text(value)));
+  });
 }
 
 }  // namespace
@@ -67,14 +77,14 @@ int run_show(const Options& options) {
                 fmt::format("[show] {}: holds no request of wan; expected a video that wan generate "
                             "made without --no_metadata",
                             file.string()));
-  const Json request = Json::parse(*stored, nullptr, /*allow_exceptions=*/false);
-  if (!request.is_object())
+  const Json all = Json::parse(*stored, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object() || !all.contains("request") || !all["request"].is_object())
     throw Error(ErrorCode::bad_file, fmt::format("[show] {}: the stored request is damaged", file.string()));
   if (options.show.json) {
     fmt::print("{}\n", *stored);
   } else {
-    print_table(request);
-    fmt::print("\n{}\n", remake_command(request, file));
+    print_table(all);
+    fmt::print("\n{}\n", remake_command(all["request"], file));
   }
   if (std::fflush(stdout) != 0) throw Error(ErrorCode::bad_file, "[stdout] could not be written");
   return 0;

@@ -35,7 +35,7 @@ class Program : public testing::Test {
 
   json request_of(const std::string& name) {
     std::ifstream in(folder / name);
-    return json::parse(in);
+    return json::parse(in).at("request");
   }
 
   TemporaryFolder folder;
@@ -50,8 +50,9 @@ TEST_F(Program, VersionAndHelp) {
   EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show")));
   const Outcome generate_help = wan({"generate", "--help"});
   EXPECT_EQ(generate_help.status, 0);
-  EXPECT_THAT(generate_help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--sample_guide_scale"),
-                                       HasSubstr("--prompt_file"), Not(HasSubstr("tts_text"))));
+  EXPECT_THAT(generate_help.out,
+              AllOf(HasSubstr("Usage: wan generate"), HasSubstr("Examples:"), HasSubstr("--sample_guide_scale"),
+                    HasSubstr("--prompt_file"), Not(HasSubstr("tts_text"))));
   EXPECT_EQ(generate_help.err, "");
 }
 
@@ -320,7 +321,7 @@ TEST_F(Program, ShowPrintsTheRequestAndACommandThatWorks) {
   ASSERT_EQ(again.status, 0) << shell << again.err;
   EXPECT_EQ(again.last_line(), "out_again.mp4");
   EXPECT_EQ(request_of("out_again.mp4"), request_of("out.mp4"));
-  EXPECT_EQ(json::parse(wan({"show", "--json", "out.mp4"}).out), request_of("out.mp4"));
+  EXPECT_EQ(json::parse(wan({"show", "--json", "out.mp4"}).out)["request"], request_of("out.mp4"));
 }
 
 TEST_F(Program, ShowRefusesFilesWithoutARequest) {

@@ -60,7 +60,8 @@ std::string describe(const EngineOptions& e, const Request& r) {
                               {"sample_guide_scale", {*r.guidance_low, *r.guidance_high}}};
   if (r.negative_prompt) j["negative_prompt"] = *r.negative_prompt;
   if (e.offload_model) j["offload_model"] = *e.offload_model;
-  return j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  const nlohmann::ordered_json all = {{"program", "wan.cpp"}, {"version", version()}, {"request", j}};
+  return all.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace
