@@ -36,7 +36,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reader that goes away must not end hours of work; the write then fails and is reported.
+  // A reader that goes away or a file size limit must not end hours of work; the write then fails and is reported.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   return run(argc, argv);
 }

@@ -65,6 +65,7 @@ std::filesystem::path numbered(const std::filesystem::path& file, size_t number)
   std::filesystem::path name = clean.stem();
   name += fmt::format("_{:04}", number);
   name += clean.extension();
+  if (!file.has_filename()) name += "/";
   return clean.parent_path() / name;
 }
 

@@ -15,7 +15,7 @@ std::vector<std::string> read_prompt_file(const std::filesystem::path& file);
 /// with nothing in it that a shell or a file system minds. `time` such as 20260131_142500.
 std::filesystem::path default_name(const Request& prepared, Task task, const std::string& time);
 
-/// clip.mp4 -> clip_0003.mp4; frames/ -> frames_0003. number counts from 1.
+/// clip.mp4 -> clip_0003.mp4; frames/ -> frames_0003/. number counts from 1.
 std::filesystem::path numbered(const std::filesystem::path& file, size_t number);
 
 }  // namespace wan::app

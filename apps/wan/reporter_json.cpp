@@ -7,7 +7,7 @@
 namespace wan::app {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 // {"event": "start" | "progress" | "note" | "result" | "error", ...}, a line each. Unknown numbers are null.
 class JsonLines final : public Reporter {

@@ -45,8 +45,9 @@ std::string remake_command(const Json& request, const std::filesystem::path& fil
     command += shell_quote(text);
   }
   if (!request.contains("ckpt_dir")) command += " --ckpt_dir CHECKPOINT_FOLDER";
+  const bool folder = std::filesystem::is_directory(file);
   std::filesystem::path again = file.has_filename() ? file : file.parent_path();
-  again.replace_filename(again.stem().string() + "_again" + again.extension().string());
+  again.replace_filename(again.stem().string() + "_again" + again.extension().string() + (folder ? "/" : ""));
   return command + " --save_file " + shell_quote(again.string());
 }
 

@@ -61,7 +61,8 @@ Process::Process(const std::vector<std::string>& command, const Environment& env
   } else {
     err = make_pipe();
   }
-  Environment all = {{"PATH", "/usr/bin:/bin"}, {"TERM", "xterm"}, {"LC_ALL", "C.UTF-8"}};
+  Environment all = {
+      {"PATH", "/usr/bin:/bin"}, {"TERM", "xterm"}, {"LC_ALL", "C.UTF-8"}, {"OMP_WAIT_POLICY", "PASSIVE"}};
   for (const auto& [name, value] : environment) all[name] = value;
   std::vector<std::string> variables;
   for (const auto& [name, value] : all) variables.push_back(name + "=" + value);

@@ -38,7 +38,7 @@ class Process {
   void signal(int number) const;
   pid_t id() const noexcept { return child_; }
   /// Reads everything and waits for the end; kills the program when the time is over.
-  Outcome finish(std::chrono::milliseconds limit = std::chrono::seconds(20));
+  Outcome finish(std::chrono::milliseconds limit = std::chrono::seconds(120));
 
  private:
   bool pump(std::chrono::milliseconds limit);  // false when both streams have ended

@@ -262,6 +262,13 @@ TEST_F(Program, APromptFileGivesAVideoPerLine) {
   EXPECT_THAT(o.err, HasSubstr("video 3 of 3"));
 }
 
+TEST_F(Program, FoldersOfFramesAreNumberedAsFolders) {
+  std::ofstream(folder / "p.txt") << "first\nfail\n";
+  const Outcome o =
+      wan({"generate", "--ckpt_dir", ".", "--prompt_file", "p.txt", "--save_file", "a/frames/", "--quiet"});
+  EXPECT_THAT(o.err, HasSubstr("a/frames_0001/"));  // the stand-in makes no folders
+}
+
 TEST_F(Program, BadPromptFilesAreRefused) {
   const auto with = [&](const std::string& name) {
     return wan({"generate", "--ckpt_dir", ".", "--save_file", "clip.mp4", "--prompt_file", name});

@@ -116,7 +116,8 @@ Result Engine::generate(const Request& request, const Hooks& hooks) {
   const char* text = std::getenv("WAN_TEST_STEP_MS");
   const int step_ms = text != nullptr ? std::atoi(text) : 2;
   const std::filesystem::path temporary = r.output.string() + ".partial";
-  std::ofstream(temporary) << "half";
+  if (!(std::ofstream(temporary) << "half"))
+    throw Error(ErrorCode::bad_file, "[output] " + r.output.string() + " cannot be written");
   if (r.prompt == "note") hooks.on_note("a note with \x1b[31m in it");
   const auto start = std::chrono::steady_clock::now();
   const auto stage = [&](Stage which, int64_t total) {

@@ -1,0 +1,147 @@
+// The real program on the tiny golden checkpoints: files, refusals, signals.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "process.h"
+#include "support/expected.h"
+
+namespace wan::e2e {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+const std::string kGolden = WAN_SOURCE_DIR "/tests/golden/tiny/";
+
+std::string read(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class GoldenProgram : public testing::Test {
+ protected:
+  static std::vector<std::string> t2v(const std::vector<std::string>& more) {
+    std::vector<std::string> all = {
+        WAN_PROGRAM,   "generate", "--task",   "t2v-A14B", "--ckpt_dir", kGolden + "Wan2.2-T2V-A14B",
+        "--frame_num", "9",        "--prompt", "x",        "--threads",  "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Outcome start(const std::vector<std::string>& command) { return run(command, {}, nullptr, folder.path()); }
+
+  TemporaryFolder folder;
+};
+
+TEST_F(GoldenProgram, UpstreamsCommandLineGivesUpstreamsLatentsAndShowMakesThemAgain) {
+  std::ifstream in(kGolden + "cases.json");
+  const json c = json::parse(in).at("t2v_dpmpp");
+  const Outcome o =
+      start(t2v({"--size", "96*64", "--prompt", c["prompt"], "--sample_solver", "dpm++", "--sample_steps", "6",
+                 "--base_seed", "1234", "--save_file", "out.mp4", "--save_latents", "l.safetensors"}));
+  ASSERT_EQ(o.status, 0) << o.err;
+  EXPECT_EQ(o.last_line(), "out.mp4");
+  const test::Expected golden(kGolden + "expected.safetensors"), made(folder / "l.safetensors");
+  EXPECT_LE(test::relative_l2(made.f32("latents"), golden.f32("t2v_dpmpp.latent_out")), 1e-3);
+
+  const Outcome show = start({WAN_PROGRAM, "show", "out.mp4"});
+  ASSERT_EQ(show.status, 0) << show.err;
+  const std::string again =
+      std::string(WAN_PROGRAM) + show.last_line().substr(3) + " --threads 2 --save_latents again.safetensors";
+  const Outcome second = start({"/bin/sh", "-c", again});
+  ASSERT_EQ(second.status, 0) << second.err;
+  EXPECT_EQ(read(folder / "l.safetensors"), read(folder / "again.safetensors"));
+  EXPECT_EQ(read(folder / "out.mp4"), read(folder / "out_again.mp4"));
+}
+
+TEST_F(GoldenProgram, NoMetadataStoresNone) {
+  ASSERT_EQ(start(t2v({"--size", "64*64", "--sample_steps", "1", "--save_file", "o.mp4", "--no_metadata"})).status, 0);
+  EXPECT_EQ(read(folder / "o.mp4").find("sample_steps"), std::string::npos);
+  EXPECT_EQ(start({WAN_PROGRAM, "show", "o.mp4"}).status, 1);
+}
+
+struct Refused {
+  std::vector<std::string> arguments;
+  const char* says;
+  int status = 2;
+};
+
+class Refusals : public GoldenProgram, public testing::WithParamInterface<Refused> {};
+
+TEST_P(Refusals, ComeBeforeAnythingIsWritten) {
+  std::vector<std::string> all = {"--size", "64*64", "--sample_steps", "1", "--save_file", "o.mp4"};
+  all.insert(all.end(), GetParam().arguments.begin(), GetParam().arguments.end());
+  const Outcome o = start(t2v(all));
+  EXPECT_EQ(o.status, GetParam().status) << o.err;
+  EXPECT_EQ(o.out, "");
+  EXPECT_THAT(o.err, AllOf(StartsWith("wan: error: "), HasSubstr(GetParam().says)));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Refusals,
+    testing::Values(Refused{{"--size", "97*64"}, "96 and 112"}, Refused{{"--size", "0*64"}, "width"},
+                    Refused{{"--size", "-64*64"}, "width"}, Refused{{"--size", "64*2147483632"}, "height"},
+                    Refused{{"--frame_num", "10"}, "9 and 13"}, Refused{{"--frame_num", "0"}, "frame_num"},
+                    Refused{{"--frame_num", "-3"}, "frame_num"}, Refused{{"--frame_num", "2147483645"}, "frame_num"},
+                    Refused{{"--sample_steps", "0"}, "1 to 1000"}, Refused{{"--sample_steps", "1001"}, "1 to 1000"},
+                    Refused{{"--sample_shift", "0"}, "sample_shift"}, Refused{{"--sample_shift", "nan"}, "finite"},
+                    Refused{{"--sample_guide_scale", "-1"}, "sample_guide_scale"},
+                    Refused{{"--sample_guide_scale", "nan"}, "finite"}, Refused{{"--fps", "0"}, "fps"},
+                    Refused{{"--save_file", "missing/o.mp4"}, "missing"}, Refused{{"--save_file", "o.avi"}, ".avi"},
+                    Refused{{"--save_file", "/proc/o.mp4"}, "/proc"},
+                    Refused{{"--save_latents", "missing/l.safetensors"}, "missing"},
+                    Refused{{"--dump", "missing/d.safetensors"}, "missing"}, Refused{{"--threads", "99999"}, "threads"},
+                    Refused{{"--task", "ti2v-5B"}, "t2v-A14B"}, Refused{{"--device", "tpu"}, "device", 1},
+                    Refused{{"--noise", "missing.safetensors"}, "missing.safetensors", 1},
+                    Refused{{"--ckpt_dir", "missing"}, "missing", 1}, Refused{{"--ckpt_dir", WAN_SOURCE_DIR}, "", 1},
+                    Refused{{"--image", kGolden + "input.png"}, "image"}));
+
+TEST_F(GoldenProgram, SignalsAtRandomTimesLeaveNothingBehind) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 6; ++round) {
+    Process p(t2v({"--size", "64*64", "--sample_steps", "1000", "--save_file", "o.mp4", "--save_latents",
+                   "l.safetensors", "--dump", "d.safetensors"}),
+              {}, nullptr, folder.path());
+    ASSERT_TRUE(p.wait_for_stderr("64x64", std::chrono::seconds(20)));
+    p.wait_for_stderr("never", std::chrono::milliseconds(random() % 1500));
+    const bool interrupt = random() % 2 == 0;
+    p.signal(interrupt ? SIGINT : SIGTERM);
+    EXPECT_EQ(p.finish().status, interrupt ? 130 : 143);
+    EXPECT_THAT(folder.names(), IsEmpty());
+  }
+}
+
+TEST_F(GoldenProgram, AFullDiskIsAnErrorWithNothingHalfWritten) {
+  std::string line = "ulimit -f 16; exec";
+  for (const std::string& a : t2v({"--size", "64*64", "--sample_steps", "1", "--save_file", "o.y4m"}))
+    line += " '" + a + "'";
+  const Outcome o = start({"/bin/sh", "-c", line});
+  EXPECT_EQ(o.status, 1);
+  EXPECT_THAT(o.err, HasSubstr("wan: error: "));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST_F(GoldenProgram, PromptFileAndFramesFolder) {
+  std::ofstream(folder / "p.txt") << "one\ntwo\n";
+  std::vector<std::string> command = {WAN_PROGRAM,      "generate", "--ckpt_dir",  kGolden + "Wan2.2-T2V-A14B",
+                                      "--prompt_file",  "p.txt",    "--save_file", "f/",
+                                      "--size",         "64*64",    "--frame_num", "5",
+                                      "--sample_steps", "1",        "--base_seed", "1"};
+  const Outcome o = start(command);
+  ASSERT_EQ(o.status, 0) << o.err;
+  EXPECT_EQ(o.out, "f_0001/\nf_0002/\n");
+  EXPECT_THAT(folder.names(), ElementsAre("f_0001", "f_0002", "p.txt"));
+  EXPECT_EQ(start({WAN_PROGRAM, "show", "f_0002"}).status, 0);
+}
+
+}  // namespace
+}  // namespace wan::e2e
