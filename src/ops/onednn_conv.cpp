@@ -6,7 +6,7 @@
 #include "ops/conv_parts_cpu.h"
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
-#include "ops/onednn_util.h"
+#include "ops/onednn_plans.h"
 #include "ops/plain_linear.h"
 
 namespace wan::ops::cpu {
@@ -89,9 +89,7 @@ bool try_onednn(Context& ctx, const ConvArgs& a) {
   const Problem p = problem_of(a, x);
   const memory::desc x_desc(p.x, type, p.activations), y_desc(p.y, type, p.activations), any_w(p.w, type, tag::any);
   const memory::desc b_desc = a.b ? memory::desc({a.w.dim(0)}, memory::data_type::f32, tag::a) : memory::desc();
-  const dnnl::convolution_forward::desc problem(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-                                                x_desc, any_w, b_desc, y_desc, p.stride, p.pad_front, p.pad_back);
-  const dnnl::convolution_forward::primitive_desc plan(problem, onednn_attributes(), onednn_engine(), true);
+  const auto plan = conv_plan(x_desc, any_w, b_desc, y_desc, p.stride, p.pad_front, p.pad_back);
   if (!plan || !is_optimised(plan.impl_info_str())) return false;
 
   const memory scratch = onednn_scratch(ctx, plan.scratchpad_desc());

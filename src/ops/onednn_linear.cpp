@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "ops/cpu.h"
 #include "ops/cpu_util.h"
-#include "ops/onednn_util.h"
+#include "ops/onednn_plans.h"
 #include "ops/plain_linear.h"
 
 namespace wan::ops::cpu {
@@ -19,8 +19,8 @@ memory::desc rows_desc(const Tensor& t) { return {{t.dim(0), t.dim(1)}, onednn_t
 dnnl::primitive_attr attributes_for(Activation activation) {
   auto attributes = onednn_attributes();
   dnnl::post_ops after;
-  if (activation == Activation::gelu_tanh) after.append_eltwise(1.f, dnnl::algorithm::eltwise_gelu_tanh, 0.f, 0.f);
-  if (activation == Activation::silu) after.append_eltwise(1.f, dnnl::algorithm::eltwise_swish, 1.f, 0.f);
+  if (activation == Activation::gelu_tanh) append_activation(after, dnnl::algorithm::eltwise_gelu_tanh, 0.f);
+  if (activation == Activation::silu) append_activation(after, dnnl::algorithm::eltwise_swish, 1.f);
   attributes.set_post_ops(after);
   return attributes;
 }
@@ -31,9 +31,7 @@ bool try_onednn(Context& ctx, const LinearArgs& a) {
   const OnednnThreads threads(ctx.threads);
   const memory::desc w({k, n}, onednn_type(a.w.dtype), memory::dims{1, k});
   const memory::desc b = a.b ? memory::desc({1, n}, memory::data_type::f32, memory::dims{n, 1}) : memory::desc();
-  const auto problem = a.b ? dnnl::matmul::desc(rows_desc(a.x), w, b, rows_desc(a.y))
-                           : dnnl::matmul::desc(rows_desc(a.x), w, rows_desc(a.y));
-  const dnnl::matmul::primitive_desc plan(problem, attributes_for(a.activation), onednn_engine(), true);
+  const auto plan = matmul_plan(rows_desc(a.x), w, b, rows_desc(a.y), attributes_for(a.activation));
   if (!plan || !is_optimised(plan.impl_info_str())) return false;
 
   const auto scope = ctx.arena->scope();
