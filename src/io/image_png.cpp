@@ -1,64 +1,16 @@
 #include <png.h>
 
 #include <array>
-#include <csetjmp>
 #include <cstring>
 
-#include "core/error.h"
 #include "io/image_codecs.h"
+#include "io/png_reader.h"
 
 namespace wan::io::codec {
 namespace {
 
 // Deflate expands by at most 1032, so a file cannot hold more picture than this.
 constexpr int64_t max_deflate_ratio = 1032;
-
-/// libpng's read state over a block of memory. libpng reports errors by longjmp: guarded() is the only place that
-/// catches it, and what runs inside owns nothing that has a destructor.
-class PngReader {
- public:
-  explicit PngReader(std::span<const std::byte> bytes) : bytes_(bytes) {
-    png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error, on_warning);
-    if (png) info = png_create_info_struct(png);
-    if (!png || !info) {
-      png_destroy_read_struct(&png, &info, nullptr);
-      throw std::bad_alloc();
-    }
-    png_set_read_fn(png, this, on_read);
-  }
-  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
-  PngReader(const PngReader&) = delete;
-  PngReader& operator=(const PngReader&) = delete;
-
-  template <class F>
-  bool guarded(F step) {
-    if (setjmp(jump_)) return false;
-    step();
-    return true;
-  }
-  const char* message() const { return message_.data(); }
-
-  png_structp png = nullptr;
-  png_infop info = nullptr;
-
- private:
-  static void on_error(png_structp p, png_const_charp text) {
-    auto* self = static_cast<PngReader*>(png_get_error_ptr(p));
-    std::strncpy(self->message_.data(), text, self->message_.size() - 1);
-    std::longjmp(self->jump_, 1);
-  }
-  static void on_warning(png_structp, png_const_charp) {}
-  static void on_read(png_structp p, png_bytep out, size_t count) {
-    auto* self = static_cast<PngReader*>(png_get_io_ptr(p));
-    if (self->bytes_.size() < count) png_error(p, "the file ends too early");
-    std::memcpy(out, self->bytes_.data(), count);
-    self->bytes_ = self->bytes_.subspan(count);
-  }
-
-  std::span<const std::byte> bytes_;
-  std::jmp_buf jump_;
-  std::array<char, 160> message_{};
-};
 
 /// What the header says, and the palette as RGB (missing entries are black, as in PIL).
 struct PngFormat {
