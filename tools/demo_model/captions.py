@@ -86,7 +86,9 @@ _SEEN = ("{s} {v}{o}", "{s} {v}{o}", "{s} is {g}{o}", "{s} {g}{o}", "a video of 
          "an animation of {s} {g}{o}", "there is {s} {g}{o}", "there is {s} that {v}{o}", "{s} that {v}{o}",
          "simple animation: {s} {v}{o}", "a short video where {s} {v}{o}")
 _SEEN_WITH = ("on a {b} background, {s} {v}", "{b} background, {s} {g}", "{s} {v}. the background is {b}",
-              "in front of a {b} background {s} is {g}", "the background is {b}. {s} {v}")
+              "in front of a {b} background {s} is {g}", "the background is {b}. {s} {v}", "on a {b} backdrop, {s} {g}",
+              "{s} {v}, the background is {b}", "over a {b} background {s} {v}", "against a {b} background, {s} {g}",
+              "{b} backdrop, {s} is {g}")
 _UNSEEN = ("watch {s} as it {v}{o}", "we can see {s} {g}{o}", "in this scene {s} {v}{o}", "{s} is seen {g}{o}",
            "show {s} that is {g}{o}", "a scene in which {s} {v}{o}", "{s}, {g}{o}", "a movie showing {s} {g}{o}")
 _UNSEEN_WITH = ("the background is {b} and {s} {v}", "against a {b} backdrop, {s} is {g}", "{b} backdrop: {s} {v}")
@@ -127,7 +129,10 @@ def caption(scene: Scenes, rng: random.Random, unseen: bool = False) -> tuple[st
     """One caption of one scene (a `Scenes` row), and what it says: labels for the text encoder's own training."""
     pair = int(scene.count) == 2
     say_size, say_background = rng.random() < 0.4, rng.random() < 0.6
-    order = [0, 1] if not pair or rng.random() < 0.5 else [1, 0]
+    # Of two objects, the upper one or the left one is named first.
+    order = [0, 1]
+    if pair:
+        order.sort(key=lambda k: scene.track[k, 0, 1 if MOTIONS[scene.motion[0]] in ("left", "right") else 0])
     b = rng.choice(BACKGROUND_WORDS[BACKGROUND_NAMES[scene.background]])
     first = order[0]
     s = _subject(rng, scene, first, say_size)

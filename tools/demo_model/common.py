@@ -24,7 +24,10 @@ def orthogonalise(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
 
 class Optimiser:
-    """Muon for the inner matrices and convolutions, AdamW for everything else; one learning rate factor for both."""
+    """Muon for the inner matrices and convolutions, AdamW for everything else; one learning rate factor for both.
+
+    On a GPU the factor lives there, so that a whole training step can be captured as a CUDA graph.
+    """
 
     def __init__(self, module: nn.Module, lr: float, inner, matrix_lr: float | None = None):
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
@@ -36,22 +39,35 @@ class Optimiser:
                 groups.setdefault((p.shape[0], p[0].numel()), []).append(p)
         self.matrices = [(shape, ps, torch.zeros(len(ps), *shape, device=ps[0].device)) for shape, ps in groups.items()]
         rest = [p for n, p in named if not inner(n, p)]
-        self.adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=rest[0].is_cuda)
+        device = rest[0].device
+        self.factor = torch.zeros((), device=device)
+        cuda = device.type == "cuda"
+        self.adam_lr = torch.zeros((), device=device) if cuda else None
+        self.adam = torch.optim.AdamW(rest, lr=self.adam_lr if cuda else lr, betas=(0.9, 0.98), weight_decay=0.0,
+                                      fused=cuda, capturable=cuda)
+
+    def set(self, factor: float):
+        self.factor.fill_(factor)
+        if self.adam_lr is None:
+            for group in self.adam.param_groups:
+                group["lr"] = self.lr * factor
+        else:
+            self.adam_lr.fill_(self.lr * factor)
+
+    def clear(self):
+        for p in self.parameters:
+            p.grad = None
 
     @torch.no_grad()
-    def step(self, factor: float, clip: float = 1.0):
+    def step(self, clip: float = 1.0):
         norm = nn.utils.clip_grad_norm_(self.parameters, clip)
-        for group in self.adam.param_groups:
-            group["lr"] = self.lr * factor
         self.adam.step()
         for shape, ps, momentum in self.matrices:
             g = torch.stack([p.grad.reshape(shape) for p in ps])
             momentum.lerp_(g, 0.05)
-            update = orthogonalise(g.lerp(momentum, 0.95)) * (0.2 * math.sqrt(max(shape)))
-            torch._foreach_mul_(ps, 1 - 0.01 * self.matrix_lr * factor)
-            torch._foreach_add_(ps, [u.view_as(p) for u, p in zip(update, ps)], alpha=-self.matrix_lr * factor)
-        for p in self.parameters:
-            p.grad = None
+            update = orthogonalise(g.lerp(momentum, 0.95)) * (0.2 * math.sqrt(max(shape)) * self.matrix_lr * self.factor)
+            torch._foreach_mul_(ps, 1 - 0.01 * self.matrix_lr)
+            torch._foreach_sub_(ps, [u.view(p.shape) for u, p in zip(update, ps)])
         return norm
 
     def state(self):
@@ -59,8 +75,48 @@ class Optimiser:
 
     def load(self, state):
         self.adam.load_state_dict(state["adam"])
+        if self.adam_lr is not None:
+            for group in self.adam.param_groups:
+                group["lr"] = self.adam_lr
         for (_, _, mine), saved in zip(self.matrices, state["matrices"]):
             mine.copy_(saved)
+
+
+class Graphed:
+    """Runs a training step of fixed shapes; on a GPU, from the fifth call on, as one CUDA graph, which frees the step
+    from the cost of launching a thousand kernels. The step draws its random numbers from the default generator."""
+
+    def __init__(self, work, device: str):
+        self.work, self.calls, self.graph, self.out = work, 0, None, None
+        self.use = device == "cuda"
+
+    def __call__(self):
+        self.calls += 1
+        if not self.use:
+            return self.work()
+        if self.graph is not None:
+            self.graph.replay()
+            return self.out
+        if self.calls < 5:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                out = self.work()
+            torch.cuda.current_stream().wait_stream(side)
+            return out
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.out = self.work()
+        except Exception as error:  # slower, but right
+            print("no CUDA graph:", repr(error)[:500], flush=True)
+            self.use = False
+            torch.cuda.synchronize()
+            return self.work()
+        self.graph = graph
+        graph.replay()
+        return self.out
 
 
 class Run:
@@ -98,17 +154,24 @@ class Run:
         while self.progress < 1:
             yield self.step
 
-    def update(self, loss: torch.Tensor, **values):
-        """Takes the gradient step for the loss, and keeps the books."""
-        loss.backward()
+    def factor(self) -> float:
+        """The learning rate's factor: a short rise, then a straight fall to nothing."""
         p = self.progress
-        norm = self.optimiser.step(min(p / self.warmup, 1.0) * max(1 - p, 0.0) / (1 - self.warmup) if p > self.warmup
-                                   else max(p, 1e-3) / self.warmup)
+        return max(p, 1e-3) / self.warmup if p < self.warmup else max(1 - p, 0.0) / (1 - self.warmup)
+
+    def advance(self, work):
+        """Takes one step with work(), which returns tensors to log, and keeps the books."""
+        self.optimiser.set(self.factor())
+        values = work()
         with torch.no_grad():
             decay = min(self.decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
         self.step += 1
-        for key, value in {"loss": loss, "norm": norm, **values}.items():
+        if self.step % 10 == 0 and torch.cuda.is_available():
+            torch.cuda.synchronize()  # the clock decides, so the queue must stay short
+        if self.step == 6 and self.seconds:
+            self.began = time.time()  # what compiles at the start is not counted
+        for key, value in values.items():
             self.sums[key] = self.sums.get(key, 0) + value.detach()
         self.since += 1
         if self.step % 100 == 0 or self.step in (1, 10, 30):

@@ -156,7 +156,7 @@ class Dit(nn.Module):
 
         keep = torch.arange(text.shape[1], device=x.device) < text_length[:, None]
         rows = F.pad(text * keep[..., None], (0, 0, 0, 1))  # the last row stands for all of the padding
-        bias = torch.where(keep, 0.0, -1e4)
+        bias = torch.zeros_like(keep, dtype=torch.float32).masked_fill(~keep, -1e4)
         bias = torch.cat((bias, torch.log((TEXT_LENGTH - text_length).float())[:, None]), dim=1)[:, None, None]
         rows = self.text_embedding(rows)
         if extra is not None:

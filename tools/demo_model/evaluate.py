@@ -32,7 +32,7 @@ FILES = {"t2v": {"high": "t2v_high.pt", "low": "t2v_low.pt"}, "ti2v": {"high": "
 
 def unseen_prompts(n: int = 200) -> tuple[world.Scenes, list[str], list[list[dict]]]:
     """The fixed evaluation set: scenes of held-out combinations, captions in held-out wordings, expected objects."""
-    scenes = world.sample_scenes(n, seed=90, unseen=True)
+    scenes = world.sample_scenes(n, seed=90, unseen=True, two_share=1 / 9)  # two objects: one of nine kinds of motion
     prompts, _ = captions.captions(scenes, seed=91, unseen=True)
     return scenes, prompts, [expected(scenes.take(i)) for i in range(n)]
 
@@ -48,6 +48,7 @@ def load_models(folder: Path, name: str, device: str):
     config, version = (train.T2V, "2.1") if name == "t2v" else (train.TI2V, "2.2")
     experts = {k: train.load(Dit(config), folder / f, device) for k, f in FILES[name].items()}
     vae = train.load(Vae(version, *train.WIDTH[version]), folder / f"vae{version.replace('.', '')}.pt", device)
+    train.speed_up(vae, device)
     for module in (text, vae, *experts.values()):
         for p in module.parameters():
             p.copy_(p.bfloat16())

@@ -11,6 +11,7 @@ A stage needs what the earlier ones left in the folder, resumes where it was sto
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import random
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from torch import nn
 import captions
 import vae as vae_module
 import world
-from common import Optimiser, Run, autocast, psnr
+from common import Graphed, Optimiser, Run, autocast, psnr
 from dit import Dit, DitConfig
 from text_encoder import NEGATIVE_PROMPT, TextEncoder, Tokenizer, train_tokenizer
 from vae import Vae
@@ -34,7 +35,8 @@ VOCABULARY = 1000
 SIZE = {"2.1": 128, "2.2": 160}
 WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
 T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
-TI2V = DitConfig(channels=48, dim=240, ffn_dim=480, num_heads=5, num_layers=5)
+TI2V = dataclasses.replace(T2V, channels=48)
+KEPT = 16  # channels of the 2.2 latents that carry anything
 BOUNDARY = 0.875
 SHIFT = 5.0
 SLOTS = {"count": 2, "background": 9, "colour0": 11, "shape0": 7, "motion0": 9, "size0": 4,
@@ -86,19 +88,25 @@ def train_text(args, folder: Path):
     target = torch.tensor([[row[k] for k in SLOTS] for row in labels], device=device)
     unseen = world.sample_scenes(2000, seed=23, unseen=True)
     unseen_texts, unseen_labels = captions.captions(unseen, seed=24, unseen=True)
-    batch = 64 if tiny else args.batch or 1024
+    batch = 64 if tiny else args.batch or 512
 
     def errors(logits, rows):
         return sum(F.cross_entropy(x.float(), rows[:, i]) for i, x in enumerate(logits))
 
-    for _ in run:
+    def work():
+        optimiser.clear()
         pick = torch.randint(0, n, (batch,), device=device)
         rows = ids[pick]
         noise = (torch.rand(rows.shape, device=device) < 0.03) & (rows > 1)
         rows = torch.where(noise, torch.randint(3, tokenizer.size, rows.shape, device=device), rows)
         with autocast(device):
             loss = errors(probe(rows), target[pick])
-        run.update(loss)
+        loss.backward()
+        return {"loss": loss.detach(), "norm": optimiser.step()}
+
+    step = Graphed(work, device)
+    for _ in run:
+        run.advance(step)
     probe = run.finish()
     with torch.no_grad():
         logits = probe(tokenizer(unseen_texts, CAPTION_LENGTH).to(device))
@@ -114,32 +122,10 @@ def speed_up(model: Vae, device: str) -> Vae:
         if p.dim() >= 4:
             p.data = p.data.contiguous(memory_format=torch.channels_last if p.dim() == 4 else torch.channels_last_3d)
     if device == "cuda":
-        vae_module.Speed.norm_silu = staticmethod(torch.compile(vae_module.norm_silu, dynamic=True))
+        import kernels
+
+        vae_module.Speed.norm_silu = staticmethod(kernels.norm_silu)
     return model
-
-
-def choose_convolution(model: Vae, video: torch.Tensor):
-    """Takes the faster of the two ways to compute 3x3x3 convolutions here."""
-    if video.device.type != "cuda":
-        return
-    best = None
-    for planar in (False, True):
-        vae_module.Speed.planar = planar
-        for i in range(6):
-            if i == 3:
-                torch.cuda.synchronize()
-                began = time.time()
-            with autocast("cuda"):
-                mean, _ = model.moments(video)
-                loss = model.reconstruct(mean).mean()
-            loss.backward()
-        torch.cuda.synchronize()
-        taken = (time.time() - began) / 3
-        print("planar" if planar else "volume", f"{taken * 1e3:.1f} ms a pass,", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", flush=True)
-        if best is None or taken < best[0]:
-            best = (taken, planar)
-    model.zero_grad(set_to_none=True)
-    vae_module.Speed.planar = best[1]
 
 
 def train_vae(args, folder: Path, version: str):
@@ -148,39 +134,44 @@ def train_vae(args, folder: Path, version: str):
     model = speed_up(Vae(version, *WIDTH[version]).to(device), device)
     optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() >= 4 and p.shape[0] > 12 and n.count(".") > 2)
     run = Run("vae" + version.replace(".", ""), folder, model, optimiser, args.steps, args.seconds)
-    scenes = world.sample_scenes(500 if tiny else 40000, seed=31)
-    rng = np.random.default_rng(32 + run.step)
-    batch = 2 if tiny else args.batch or 16
+    scenes = world.sample_scenes(20 if tiny else 2500, seed=31)
+    clips = torch.cat([((world.render(scenes.take(slice(i, i + 20)), size, device) + 1) * 127.5).round().byte()
+                       for i in range(0, len(scenes), 20)])
+    batch = 2 if tiny else args.batch or 8
 
-    def draw(n, frames):
-        pick = rng.integers(0, len(scenes), n)
-        first = int(rng.integers(0, FRAMES - frames + 1))
-        return world.render(scenes.take(pick), size, device, first=first, frames=frames)
+    def make_step(count, frames):
+        def work():
+            optimiser.clear()
+            first = torch.randint(0, FRAMES - frames + 1, (1,), device=device)
+            video = clips[torch.randint(0, len(clips), (count,), device=device)]
+            video = video.index_select(2, first + torch.arange(frames, device=device)).float() / 127.5 - 1
+            with autocast(device):
+                mean, log_variance = model.moments(video)
+                latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+                out = model.reconstruct(latent)
+            d = out - video
+            l1, mse = d.abs().mean(), d.pow(2).mean()
+            slope = sum(d.diff(dim=i).abs().mean() for i in (-1, -2))
+            kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+            loss = l1 + 4 * mse + 0.5 * slope + 3e-4 * kl
+            loss.backward()
+            values = {"loss": loss, "l1": l1, "mse": mse, "kl": kl}
+            return {"norm": optimiser.step(), **{k: v.detach() for k, v in values.items()}}
 
-    choose_convolution(model, draw(batch, 17))
+        return Graphed(work, device)
+
+    short, whole = make_step(batch, 5 if tiny else 17), make_step(max(batch // 2, 1), FRAMES)
     for _ in run:
-        long = run.progress > 0.8
-        video = draw(max(batch // 2, 1), FRAMES) if long else draw(batch, 5 if tiny else 17)
-        with autocast(device):
-            mean, log_variance = model.moments(video)
-            latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-            out = model.reconstruct(latent)
-        d = out - video
-        slope = sum(d.diff(dim=i).abs().mean() for i in (-1, -2))
-        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-        loss = d.abs().mean() + 4 * d.pow(2).mean() + 0.5 * slope + 3e-4 * kl
-        run.update(loss, l1=d.abs().mean(), mse=d.pow(2).mean(), kl=kl)
+        run.advance(short if run.progress < 0.8 else whole)
+    del clips
     model = run.finish()
     with torch.no_grad():
-        sample = world.sample_scenes(4 if tiny else 512, seed=33)
+        sample = world.sample_scenes(4 if tiny else 256, seed=33)
         moments = []
         for i in range(0, len(sample), 32):
             with autocast(device):
                 moments.append(model.moments(world.render(sample.take(slice(i, i + 32)), size, device))[0])
-        mean = torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1)
-        deviation = mean.std(1)
-        run.write({"latent_std": [round(float(v), 3) for v in deviation]})
-        model.fold(mean.mean(1), deviation.clamp(min=0.25 * deviation.max()))
+        model.fold(torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1), KEPT if version == "2.2" else None)
     torch.save(model.state_dict(), folder / f"{run.name}.pt")
     check_vae(args, folder, version, run)
 
@@ -192,7 +183,7 @@ def check_vae(args, folder: Path, version: str, run=None):
     model = load(Vae(version, *WIDTH[version]), folder / f"{name}.pt", args.device)
     for p in model.parameters():
         p.copy_(p.bfloat16())
-    unseen = world.sample_scenes(4 if args.tiny else 128, seed=34, unseen=True)
+    unseen = world.sample_scenes(4 if args.tiny else 64, seed=34, unseen=True)
     values, firsts, spread = [], [], []
     for i in range(0, len(unseen), 16):
         video = world.render(unseen.take(slice(i, i + 16)), 64 if args.tiny else SIZE[version], args.device)
@@ -213,13 +204,13 @@ def make_data(args, folder: Path, version: str, tokenizer: Tokenizer):
     device, tiny = args.device, args.tiny
     began = time.time()
     model = speed_up(load(Vae(version, *WIDTH[version]), folder / f"vae{version.replace('.', '')}.pt", device), device)
-    vae_module.Speed.planar = args.planar
     n, k, size = (24, 2, 64) if tiny else (args.clips, 4, SIZE[version])
     scenes = world.sample_scenes(n, seed=41)
     latents, chunk = [], 32
     for i in range(0, n, chunk):
         with autocast(device):
-            latents.append(model.encode(world.render(scenes.take(slice(i, i + chunk)), size, device, torch.bfloat16 if device == "cuda" else torch.float32)).bfloat16())
+            video = world.render(scenes.take(slice(i, i + chunk)), size, device, torch.bfloat16 if device == "cuda" else torch.float32)
+            latents.append(model.encode(video)[:, :KEPT].bfloat16())
     if device == "cuda":
         torch.cuda.synchronize()
     print(f"encoded {n} clips in {time.time() - began:.0f} s", flush=True)
@@ -242,51 +233,69 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
     device, tiny = args.device, args.tiny
     latents, ids = data
     model = Dit(config).to(device)
+    start = folder / f"{name}.start.pt" if (folder / f"{name}.start.pt").exists() else start  # to go on from earlier weights
     if start:
-        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
+        weights = torch.load(start, map_location=device, weights_only=True)
+        if start.name.startswith("t2v") and name == "ti2v":  # other latents: keep the inside, learn the ends anew
+            weights = {k: v for k, v in weights.items() if not k.startswith(("patch_embedding", "head.head"))}
+        model.load_state_dict({**model.state_dict(), **weights})
     optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() == 2 and "blocks." in n or n == "time_projection.1.weight",
                           matrix_lr=args.matrix_lr)
     run = Run(name, folder, model, optimiser, args.steps, seconds, average=0.9985)
     if device == "cuda":
         for block in model.blocks:
             block.compile()
-    batch = 8 if tiny else args.batch or 256
+    batch = 8 if tiny else args.batch or 128
     nothing = max(batch // 20, 1)  # rows with the empty prompt; as many more with the long negative prompt
     empty = tokenizer([""], CAPTION_LENGTH).to(device)
     negative = tokenizer([NEGATIVE_PROMPT], 512)
     negative = negative[:, :int((negative > 0).sum())].to(device)
     u_low, u_high = (s / (SHIFT - (SHIFT - 1) * s) for s in (low, high))
-    generator = torch.Generator(device).manual_seed(51 + run.step)
+    torch.manual_seed(51 + run.step)
     with torch.no_grad(), autocast(device):
         extra = text(negative)[0].float()
 
-    def uniform(n):
-        return torch.rand(n, device=device, generator=generator)
-
-    for _ in run:
-        pick = torch.randint(0, len(latents), (batch,), device=device, generator=generator)
+    def work():
+        optimiser.clear()
+        pick = torch.randint(0, len(latents), (batch,), device=device)
         x0 = latents[pick].float()
-        rows = ids[pick, torch.randint(0, ids.shape[1], (batch,), device=device, generator=generator)][:batch - nothing]
+        rows = ids[pick, torch.randint(0, ids.shape[1], (batch,), device=device)][:batch - nothing]
         rows = torch.cat((empty.expand(nothing, -1), rows[nothing:]))
         # Stratified times, spread as the sampler's steps are.
-        u = u_low + (u_high - u_low) * (torch.arange(batch, device=device) + uniform(batch)) / batch
-        u = u[torch.randperm(batch, device=device, generator=generator)]
+        u = u_low + (u_high - u_low) * (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+        u = u[torch.rand(batch, device=device).argsort()]
         sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
         sigma = sigma.view(-1, 1, 1, 1, 1).expand(-1, 1, x0.shape[2], 1, 1)
         if image_share:  # image to video: the first latent frame is clean and its tokens have time 0
-            keep = (uniform(batch) < image_share).view(-1, 1, 1, 1, 1) & (torch.arange(x0.shape[2], device=device) == 0).view(1, 1, -1, 1, 1)
-            sigma = torch.where(keep, torch.zeros_like(sigma), sigma)
-        noise = torch.randn(x0.shape, device=device, generator=generator)
+            keep = (torch.rand(batch, device=device) < image_share).view(-1, 1, 1, 1, 1)
+            sigma = sigma.masked_fill(keep & (torch.arange(x0.shape[2], device=device) == 0).view(1, 1, -1, 1, 1), 0.0)
+        noise = torch.randn_like(x0)
         x = x0 + sigma * (noise - x0)
         t = (sigma[:, 0, :, 0, 0] * 1000).floor()
         with autocast(device):
             with torch.no_grad():
                 states = text(rows)
             v = model(x, t if image_share else t[:, :1], states, (rows > 0).sum(1), extra)
-        weight = (sigma > 0).float() if image_share else 1.0
-        loss = ((v - (noise - x0)).pow(2) * weight).mean()
-        run.update(loss)
-    run.finish()
+        loss = ((v - (noise - x0)).pow(2) * (sigma > 0)).mean()
+        loss.backward()
+        return {"loss": loss.detach(), "norm": optimiser.step()}
+
+    step = Graphed(work, device)
+    for _ in run:
+        run.advance(step)
+    averaged = run.finish()
+    if name == "ti2v":
+        torch.save(widen(averaged.state_dict(), KEPT, TI2V.channels), folder / f"{name}.pt")
+
+
+def widen(state: dict, few: int, many: int) -> dict:
+    """The same transformer for latents with more channels: it neither reads nor moves the new ones."""
+    state = dict(state)
+    patch, head, bias = (state[k] for k in ("patch_embedding.weight", "head.head.weight", "head.head.bias"))
+    state["patch_embedding.weight"] = F.pad(patch, (0, 0) * 3 + (0, many - few))
+    state["head.head.weight"] = F.pad(head.view(4, few, -1), (0, 0, 0, many - few)).flatten(0, 1)
+    state["head.head.bias"] = F.pad(bias.view(4, few), (0, many - few)).flatten()
+    return state
 
 
 def main():
@@ -296,10 +305,9 @@ def main():
     parser.add_argument("--seconds", type=float, help="length of the stage, data preparation not counted")
     parser.add_argument("--steps", type=int, help="length in steps: repeats a run exactly")
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--clips", type=int, default=40000)
+    parser.add_argument("--clips", type=int, default=20000)
     parser.add_argument("--high-share", type=float, default=0.58, help="share of the time for the high-noise expert")
     parser.add_argument("--matrix-lr", type=float, default=2e-3)
-    parser.add_argument("--planar", action="store_true", help="encode with 2D convolutions")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
@@ -331,7 +339,9 @@ def main():
                   start=folder / "t2v_high.pt")
     else:
         data = make_data(args, folder, "2.2", tokenizer)
-        train_dit(args, folder, "ti2v", TI2V, 0.0, 1.0, data, text, tokenizer, seconds, image_share=0.5)
+        start = folder / "t2v_high.pt"
+        train_dit(args, folder, "ti2v", T2V, 0.0, 1.0, data, text, tokenizer, seconds, start=start if start.exists() else None,
+                  image_share=0.5)
 
 
 if __name__ == "__main__":

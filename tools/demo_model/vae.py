@@ -34,10 +34,9 @@ def norm_silu(x: torch.Tensor, gamma: torch.Tensor, pad: int) -> torch.Tensor:
 
 
 class Speed:
-    """How to compute on this machine; the trainer may replace both."""
+    """How to compute on this machine: the trainer puts a fused kernel here."""
 
     norm_silu = staticmethod(norm_silu)
-    planar = False  # 3x3x3 convolutions as 3x3 ones over three stacked frames
 
 
 class CausalConv(nn.Conv3d):
@@ -48,13 +47,6 @@ class CausalConv(nn.Conv3d):
         front = kt - 1 if not padded and self.stride[0] == 1 else 0
         if front:
             x = F.pad(x, (0, 0, 0, 0, front, 0))
-        if Speed.planar and kt == kh == 3:
-            b, c, t, h, w = x.shape
-            frames = x.permute(0, 2, 3, 4, 1)  # as they lie in memory
-            stacked = torch.cat([frames[:, i:t - 2 + i] for i in range(3)], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
-            weight = self.weight.transpose(1, 2).flatten(1, 2)
-            y = F.conv2d(stacked, weight, self.bias, padding=1)
-            return y.view(b, t - 2, -1, h, w).permute(0, 2, 1, 3, 4)
         return F.conv3d(x, self.weight, self.bias, self.stride, (0, kh // 2, kw // 2))
 
 
@@ -133,9 +125,9 @@ class Up(nn.Module):
     def forward(self, x):
         if hasattr(self, "time_conv") and x.shape[2] > 1:
             b, c, t, h, w = x.shape
-            y = self.time_conv(x[:, :, 1:]).view(b, 2, c, t - 1, h, w)
-            y = y.permute(0, 2, 3, 1, 4, 5).reshape(b, c, 2 * t - 2, h, w)
-            x = torch.cat((x[:, :, :1], y), dim=2)
+            y = self.time_conv(x[:, :, 1:]).permute(0, 2, 3, 4, 1).reshape(b, t - 1, h, w, 2, c)
+            y = y.permute(0, 1, 4, 2, 3, 5).reshape(b, 2 * t - 2, h, w, c)
+            x = torch.cat((x[:, :, :1], y.permute(0, 4, 1, 2, 3)), dim=2)
         return per_frame(x, self.resample)
 
 
@@ -270,14 +262,27 @@ class Vae(nn.Module):
         return self.reconstruct(latent * std + mean).clamp(-1, 1)
 
     @torch.no_grad()
-    def fold(self, mean, deviation):
-        """Rescales the latents inside conv1 and conv2, so that channels of the given [z] statistics come out with
-        upstream's fixed mean and deviation, and `encode` gives about unit normal channels; the video is unchanged."""
-        target_mean, target_std = (v.flatten() for v in self._constants(mean.device))
-        a = target_std / deviation
-        b = target_mean - a * mean
+    def fold(self, latents: torch.Tensor, keep: int | None = None):
+        """Rescales the latents inside conv1 and conv2, so that they come out with upstream's fixed mean and deviation and
+        `encode` gives about unit normal channels. With `keep`, they are also turned to their principal axes; the first
+        `keep` carry the video and the others are constant: 48 channels of noise would leave a small transformer no room.
+        latents [z, M]: samples of what `moments` gives."""
+        target_mean, target_std = (v.flatten() for v in self._constants(latents.device))
+        mean = latents.mean(1)
+        axes = torch.eye(self.z, device=latents.device)
+        if keep:
+            axes = torch.linalg.eigh(torch.cov(latents.double()))[1].flip(1).to(latents)
+        deviation = (axes.T @ (latents - mean[:, None])).std(1)
+        floor = (0.35 if keep else 0.25) * deviation.max()
+        a = target_std / deviation.clamp(min=floor)
+        b = 1 / a
+        if keep:
+            a[keep:] = b[keep:] = 0
         z = self.z
-        self.conv1.weight[:z] *= a.view(-1, 1, 1, 1, 1)
-        self.conv1.bias[:z] = self.conv1.bias[:z] * a + b
-        self.conv2.bias -= (self.conv2.weight.view(z, z) / a) @ b
-        self.conv2.weight /= a.view(1, -1, 1, 1, 1)
+        turn = a[:, None] * axes.T
+        self.conv1.weight[:z] = (turn @ self.conv1.weight[:z].flatten(1)).view_as(self.conv1.weight[:z])
+        self.conv1.bias[:z] = turn @ (self.conv1.bias[:z] - mean) + target_mean
+        weight = self.conv2.weight.view(z, z)
+        back = weight @ axes * b
+        self.conv2.bias += weight @ mean - back @ target_mean
+        self.conv2.weight.copy_(back.view_as(self.conv2.weight))
