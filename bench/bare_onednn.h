@@ -10,8 +10,6 @@ namespace wan::bench {
 
 /// Runs y[m, n] = x[m, k] w[n, k] + b once per call, on OpenMP's default number of threads.
 std::function<void()> bare_linear(int64_t m, int64_t k, int64_t n, DType dtype);
-/// The same as oneDNN's inner product, which may choose the layout of x and y too.
-std::function<void()> bare_inner_product(int64_t m, int64_t k, int64_t n, DType dtype);
 /// Runs a convolution of `frames` input frames of h x w once per call, without padding in time and with "same"
 /// padding in space.
 std::function<void()> bare_conv(int64_t frames, int64_t h, int64_t w, int64_t c, int64_t o,
