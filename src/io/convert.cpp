@@ -23,8 +23,10 @@ inline float half_bits_to_float(uint16_t bits) noexcept {
   // A subnormal half is 2^-14 * 0.m = 2^-14 * 1.m - 2^-14, exact and without float subnormals.
   const uint32_t subnormal = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude + smallest_normal) -
                                                      std::bit_cast<float>(smallest_normal));
-  uint32_t result = exponent == exponent_mask ? infinite_or_nan : normal;
-  result = exponent == 0 ? subnormal : result;
+  // Selection by masks: the compiler would skip the subtraction, which may trap, by a branch.
+  const uint32_t is_large = exponent == exponent_mask ? ~0u : 0u;
+  const uint32_t is_small = 0u - ((exponent - 1u) >> 31);
+  const uint32_t result = (infinite_or_nan & is_large) | (subnormal & is_small) | (normal & ~(is_large | is_small));
   return std::bit_cast<float>(result | (static_cast<uint32_t>(bits & 0x8000u) << 16));
 }
 

@@ -171,6 +171,10 @@ TEST(Zip, RefusesLyingEndRecords) {
   const std::string with64 = zip64.build();
   const size_t record = with64.find("PK\x06\x06");
   const size_t locator = with64.find("PK\x06\x07");
+  // Three bytes that no record accounts for, before the zip64 end record.
+  std::string gap = with64;
+  gap.replace(locator + 8, 8, little(static_cast<uint64_t>(record + 3)));
+  refused(gap.insert(record, "gap"), "does not end at the zip64 end record");
   for (const size_t at : {record, record + 4, record + 32, record + 40, record + 48, locator + 8, locator + 16}) {
     std::string changed = with64;
     changed.replace(at, 4, "\xff\xff\xff\x7f");
