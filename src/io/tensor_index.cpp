@@ -66,7 +66,8 @@ void TensorIndex::add(TensorEntry entry) {
   const auto numel = checked_numel(entry.shape);
   const auto nbytes = numel ? checked_mul(*numel, size_of(entry.dtype)) : std::nullopt;
   require(nbytes == entry.nbytes, ErrorCode::bad_file, "[{}] tensor {} at offset {}: {} {} does not make {} bytes",
-          file, printable(entry.name), entry.offset, to_string(entry.dtype), shape_to_string(entry.shape), entry.nbytes);
+          file, printable(entry.name), entry.offset, to_string(entry.dtype), shape_to_string(entry.shape),
+          entry.nbytes);
   const auto end = checked_add(entry.offset, entry.nbytes);
   require(entry.offset >= 0 && end && *end <= entry.file->size(), ErrorCode::bad_file,
           "[{}] tensor {} lies at bytes {} to {}+{}, the file has {}: fetch it again", file, printable(entry.name),
