@@ -95,7 +95,7 @@ class PickleMachine {
       case Op::binint2: return push_integer(in_.number<uint16_t>());
       case Op::long1: return push_integer(read_long());
       case Op::binfloat: in_.take(8); return push({Kind::real});
-      case Op::binunicode: return push_text(in_.number<uint32_t>());
+      case Op::binunicode:
       case Op::binstring: return push_text(in_.number<uint32_t>());
       case Op::short_binstring: return push_text(in_.number<uint8_t>());
 
