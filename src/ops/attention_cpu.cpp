@@ -95,14 +95,14 @@ void run(Context& ctx, const AttentionArgs& a) {
 
   for (int64_t head0 = 0; head0 < z.heads; head0 += z.group) {
     const int64_t group = std::min(z.group, z.heads - head0);
-    parallel_for(ctx, group * z.k_blocks, [&](int64_t i) {
+    parallel_for(ctx, group * z.k_blocks, 2 * z.keys * z.d, [&](int64_t i) {
       const int64_t head = head0 + i / z.k_blocks, first = i % z.k_blocks * z.keys, n = std::min(z.keys, z.lk - first);
       pack_rows(s, row<const T>(a.k, first) + head * z.d, a.k.stride(0), n, z.d,
                 packed_k.ptr<P>() + i * z.keys * z.depth);
       pack_columns(s, row<const T>(a.v, first) + head * z.d, a.v.stride(0), n, z.d,
                    packed_v.ptr<P>() + i * z.keys * z.columns);
     });
-    parallel_tasks(ctx, group * z.q_blocks, [&](int64_t task, int thread) {
+    parallel_tasks(ctx, group * z.q_blocks, z.queries * z.lk * z.d / 8, [&](int64_t task, int thread) {
       const int64_t in_group = task / z.q_blocks, head = head0 + in_group;
       const int64_t first = task % z.q_blocks * z.queries, rows = std::min(z.queries, z.lq - first);
       float* sums = row<float>(out, thread);

@@ -52,7 +52,7 @@ void plain_conv(Context& ctx, const ConvArgs& a, void (*multiply)(Context&, cons
     const int64_t n = std::min(chunk, positions - first);
     with_type(a.x.dtype, [&]<class T>() {
       if (is_dry(ctx)) return;
-      parallel_for(ctx, n, [&](int64_t i) {
+      parallel_for(ctx, n, row_size, [&](int64_t i) {
         const int64_t p = first + i;
         gather(a, p / (height * width), p / width % height, p % width, row<T>(patches, i));
       });

@@ -15,7 +15,7 @@ constexpr int64_t small_tap(int64_t place, int64_t tap) { return place == 0 ? (t
 // [O, 1, 2, 2, C] from [O, 1, 3, 3, C].
 void fold_weights(Context& ctx, const Tensor& w, int64_t py, int64_t px, const Tensor& folded) {
   const int64_t channels = w.dim(4);
-  parallel_for(ctx, w.dim(0), [&](int64_t o) {
+  parallel_for(ctx, w.dim(0), 9 * channels, [&](int64_t o) {
     const float* from = row<const float>(w, o);
     float* to = row<float>(folded, o);
     std::fill_n(to, 4 * channels, 0.f);
@@ -61,7 +61,7 @@ void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv) {
                  .pad_left = 1 - px,
                  .pad_right = px});
       if (is_dry(ctx)) continue;
-      parallel_for(ctx, height, [&](int64_t i) {
+      parallel_for(ctx, height, width * outputs, [&](int64_t i) {
         const float* from = small.ptr<const float>() + i * width * outputs;
         float* to = a.y.ptr<float>() + (((t * height + i) * 2 + py) * width * 2 + px) * outputs;
         for (int64_t j = 0; j < width; ++j) std::copy_n(from + j * outputs, outputs, to + 2 * j * outputs);

@@ -12,32 +12,51 @@ namespace wan::ops::cpu {
 /// sees what they really need.
 inline bool is_dry(const Context& ctx) noexcept { return ctx.device().kind == Device::Kind::dry; }
 
-/// f(i) for i in [0, n) on ctx.threads threads, in contiguous shares. f must not throw.
+/// The number of threads worth starting for n items that each touch or multiply about `cost` elements: waking a thread
+/// costs as much as some ten thousand of them.
+inline int useful_threads(const Context& ctx, int64_t n, int64_t cost) noexcept {
+  constexpr double worth_a_thread = 1 << 14;
+  const double wanted = static_cast<double>(n) * static_cast<double>(cost) / worth_a_thread;
+  const int64_t most = n < ctx.threads ? n : ctx.threads;
+  return wanted < 2 || most < 2
+             ? 1
+             : static_cast<int>(wanted < static_cast<double>(most) ? wanted : static_cast<double>(most));
+}
+
+/// f(i) for i in [0, n), in contiguous shares; `cost` as in useful_threads. f must not throw.
 template <class F>
-void parallel_for(const Context& ctx, int64_t n, const F& f) {
-  const int threads = static_cast<int>(n < ctx.threads ? (n < 1 ? 1 : n) : ctx.threads);
+void parallel_for(const Context& ctx, int64_t n, int64_t cost, const F& f) {
+  const int threads = useful_threads(ctx, n, cost);
+  if (threads == 1) {
+    for (int64_t i = 0; i < n; ++i) f(i);
+    return;
+  }
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t i = 0; i < n; ++i) f(i);
 }
 
 /// f(i, thread) for i in [0, n), handed out as threads become free; 0 <= thread < ctx.threads.
 template <class F>
-void parallel_tasks(const Context& ctx, int64_t n, const F& f) {
-  const int threads = static_cast<int>(n < ctx.threads ? (n < 1 ? 1 : n) : ctx.threads);
+void parallel_tasks(const Context& ctx, int64_t n, int64_t cost, const F& f) {
+  const int threads = useful_threads(ctx, n, cost);
+  if (threads == 1) {
+    for (int64_t i = 0; i < n; ++i) f(i, 0);
+    return;
+  }
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t i = 0; i < n; ++i) f(i, omp_get_thread_num());
 }
 
-/// f(first, last) over contiguous shares of [0, n), each at least `grain` long.
+/// f(first, last, thread) over one contiguous share of [0, n) for each thread.
 template <class F>
-void parallel_ranges(const Context& ctx, int64_t n, int64_t grain, const F& f) {
-  int64_t shares = n / (grain < 1 ? 1 : grain);
-  if (shares > ctx.threads) shares = ctx.threads;
-  if (shares <= 1) {
-    if (n > 0) f(int64_t{0}, n);
+void parallel_ranges(const Context& ctx, int64_t n, int64_t cost, const F& f) {
+  const int threads = useful_threads(ctx, n, cost);
+  if (threads == 1) {
+    if (n > 0) f(int64_t{0}, n, 0);
     return;
   }
-  parallel_for(ctx, shares, [&](int64_t i) { f(n * i / shares, n * (i + 1) / shares); });
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t i = 0; i < threads; ++i) f(n * i / threads, n * (i + 1) / threads, static_cast<int>(i));
 }
 
 inline float load(float v) noexcept { return v; }

@@ -10,8 +10,6 @@
 namespace wan::ops::cpu {
 namespace {
 
-constexpr int64_t grain = 1 << 14;  // elements below which a thread costs more than it brings
-
 // Exact: every f16 value is an f32 value.
 float from_f16(uint16_t bits) {
   const int exponent = (bits >> 10) & 31, fraction = bits & 1023;
@@ -31,7 +29,7 @@ void gated_add(Context& ctx, const GatedAddArgs& a) {
   const int64_t width = a.x.dim(1);
   with_type(a.x.dtype, [&]<class X>() {
     with_type(a.y.dtype, [&]<class Y>() {
-      parallel_ranges(ctx, a.x.dim(0), grain / (width + 1) + 1, [&](int64_t first, int64_t last) {
+      parallel_ranges(ctx, a.x.dim(0), width, [&](int64_t first, int64_t last, int) {
         for (int64_t i = first; i < last; ++i) {
           X* x = row<X>(a.x, i);
           const Y* y = row<const Y>(a.y, i);
@@ -52,7 +50,7 @@ void gelu_mul(Context& ctx, const GeluMulArgs& a) {
   with_type(a.a.dtype, [&]<class T>() {
     T* to = a.a.ptr<T>();
     const T* by = a.b.ptr<const T>();
-    parallel_ranges(ctx, a.a.numel(), grain, [&](int64_t first, int64_t last) {
+    parallel_ranges(ctx, a.a.numel(), 1, [&](int64_t first, int64_t last, int) {
       float line[256];
       for (int64_t i = first; i < last; i += 256) {
         const int64_t n = std::min<int64_t>(256, last - i);
@@ -67,13 +65,13 @@ void gelu_mul(Context& ctx, const GeluMulArgs& a) {
 void silu(Context& ctx, const SiluArgs& a) {
   const auto* x = a.x.ptr<const float>();
   auto* y = a.y.ptr<float>();
-  parallel_ranges(ctx, a.x.numel(), grain,
-                  [&](int64_t first, int64_t last) { simd().silu(x + first, y + first, last - first); });
+  parallel_ranges(ctx, a.x.numel(), 1,
+                  [&](int64_t first, int64_t last, int) { simd().silu(x + first, y + first, last - first); });
 }
 
 void convert(Context& ctx, const ConvertArgs& a) {
   const int64_t size = size_of(a.x.dtype);
-  parallel_ranges(ctx, a.x.numel(), grain, [&](int64_t first, int64_t last) {
+  parallel_ranges(ctx, a.x.numel(), 1, [&](int64_t first, int64_t last, int) {
     if (a.x.dtype == a.y.dtype)
       std::memcpy(static_cast<std::byte*>(a.y.data) + first * size,
                   static_cast<const std::byte*>(a.x.data) + first * size, static_cast<size_t>((last - first) * size));
@@ -86,7 +84,7 @@ void convert(Context& ctx, const ConvertArgs& a) {
 
 void combine(Context& ctx, const CombineArgs& a) {
   auto* y = a.y.ptr<float>();
-  parallel_ranges(ctx, a.y.numel(), grain, [&](int64_t first, int64_t last) {
+  parallel_ranges(ctx, a.y.numel(), 1, [&](int64_t first, int64_t last, int) {
     for (int64_t i = first; i < last; ++i) {
       double sum = 0;
       for (int t = 0; t < a.terms; ++t)
@@ -99,7 +97,7 @@ void combine(Context& ctx, const CombineArgs& a) {
 
 void embedding(Context& ctx, const EmbeddingArgs& a) {
   const int64_t width = a.table.dim(1);
-  parallel_for(ctx, a.y.dim(0), [&](int64_t n) {
+  parallel_for(ctx, a.y.dim(0), width, [&](int64_t n) {
     const int64_t from = a.ids[static_cast<size_t>(n)] * width;
     float* to = row<float>(a.y, n);
     for (int64_t c = 0; c < width; ++c) {

@@ -30,7 +30,7 @@ void patchify(Context& ctx, const PatchifyArgs& a) {
   const int64_t height = a.x.dim(2) / p[1], width = a.x.dim(3) / p[2];
   const int64_t own = a.x.dim(0) * p[0] * p[1] * p[2];
   with_type(a.y.dtype, [&]<class T>() {
-    parallel_for(ctx, a.y.dim(0), [&](int64_t token) {
+    parallel_for(ctx, a.y.dim(0), a.y.dim(1), [&](int64_t token) {
       const int64_t f = token / (height * width), h = token / width % height, w = token % width;
       T* out = row<T>(a.y, token);
       patch_row(a.x, p, f, h, w, out);
@@ -43,7 +43,7 @@ void unpatchify(Context& ctx, const UnpatchifyArgs& a) {
   const auto& p = a.patch;
   const int64_t channels = a.y.dim(0), height = a.y.dim(2) / p[1], width = a.y.dim(3) / p[2];
   auto* out = a.y.ptr<float>();
-  parallel_for(ctx, channels * a.y.dim(1), [&](int64_t plane) {
+  parallel_for(ctx, channels * a.y.dim(1), a.y.dim(2) * a.y.dim(3), [&](int64_t plane) {
     const int64_t c = plane / a.y.dim(1), t = plane % a.y.dim(1);
     float* to = out + plane * a.y.dim(2) * a.y.dim(3);
     for (int64_t yy = 0; yy < a.y.dim(2); ++yy)
@@ -60,7 +60,7 @@ void interleave_time(Context& ctx, const InterleaveTimeArgs& a) {
   const int64_t bytes = channels * size_of(a.x.dtype);
   const auto* in = static_cast<const std::byte*>(a.x.data);
   auto* out = static_cast<std::byte*>(a.y.data);
-  parallel_for(ctx, a.y.dim(0), [&](int64_t t) {
+  parallel_for(ctx, a.y.dim(0), pixels * channels, [&](int64_t t) {
     for (int64_t i = 0; i < pixels; ++i)
       std::memcpy(out + (t * pixels + i) * bytes, in + (((t / 2) * pixels + i) * 2 + t % 2) * bytes,
                   static_cast<size_t>(bytes));
@@ -70,7 +70,7 @@ void interleave_time(Context& ctx, const InterleaveTimeArgs& a) {
 void to_channels_last(Context& ctx, const ToChannelsLastArgs& a) {
   const int64_t p = a.patch, channels = a.x.dim(0), height = a.y.dim(1), width = a.y.dim(2);
   with_type(a.y.dtype, [&]<class T>() {
-    parallel_for(ctx, a.y.dim(0) * height, [&](int64_t line) {
+    parallel_for(ctx, a.y.dim(0) * height, width * channels * p * p, [&](int64_t line) {
       const int64_t t = line / height, h = line % height;
       T* out = a.y.ptr<T>() + line * width * channels * p * p;
       for (int64_t w = 0; w < width; ++w)
@@ -87,7 +87,7 @@ void to_channels_last(Context& ctx, const ToChannelsLastArgs& a) {
 void to_planar(Context& ctx, const ToPlanarArgs& a) {
   const int64_t p = a.patch, channels = a.y.dim(0), height = a.x.dim(1), width = a.x.dim(2);
   with_type(a.x.dtype, [&]<class T>() {
-    parallel_for(ctx, a.x.dim(0) * height, [&](int64_t line) {
+    parallel_for(ctx, a.x.dim(0) * height, width * channels * p * p, [&](int64_t line) {
       const int64_t t = line / height, h = line % height;
       const T* in = a.x.ptr<const T>() + line * width * channels * p * p;
       for (int64_t w = 0; w < width; ++w)

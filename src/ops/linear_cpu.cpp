@@ -43,7 +43,7 @@ void run(Context& ctx, const LinearArgs& a) {
   std::memset(panel.data, 0, static_cast<size_t>(panel.nbytes()));
 
   const int64_t n_blocks = div_up(n, outputs_at_a_time), m_blocks = div_up(m, rows);
-  parallel_tasks(ctx, n_blocks * m_blocks, [&](int64_t task, int thread) {
+  parallel_tasks(ctx, n_blocks * m_blocks, rows * outputs_at_a_time * k / 8, [&](int64_t task, int thread) {
     const int64_t first = task / m_blocks * outputs_at_a_time, width = std::min(outputs_at_a_time, n - first);
     const int64_t top = task % m_blocks * rows, height = std::min(rows, m - top);
     P *b = row<P>(packed, thread), *x = row<P>(panel, thread);

@@ -8,16 +8,14 @@
 namespace wan::ops::cpu {
 namespace {
 
-constexpr int64_t grain = 1 << 14;  // elements below which a thread costs more than it brings
-
 // f(i, scratch) for every row of a tensor [L, C]; scratch holds C floats of this thread.
 template <class F>
 void each_row(Context& ctx, const Tensor& x, const F& f) {
   const int64_t width = x.dim(1);
   const auto scope = ctx.arena->scope();
   const Tensor scratch = ctx.make(DType::f32, {ctx.threads, std::max<int64_t>(width, 1)});
-  parallel_ranges(ctx, x.dim(0), grain / (width + 1) + 1, [&](int64_t first, int64_t last) {
-    float* line = row<float>(scratch, omp_get_thread_num());
+  parallel_ranges(ctx, x.dim(0), width, [&](int64_t first, int64_t last, int thread) {
+    float* line = row<float>(scratch, thread);
     for (int64_t i = first; i < last; ++i) f(i, line);
   });
 }

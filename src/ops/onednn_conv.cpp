@@ -32,7 +32,7 @@ Tensor joined(Context& ctx, const ConvArgs& a) {
   if (is_dry(ctx)) return all;
   const auto pixel = static_cast<size_t>(a.x.dim(3) * size_of(a.x.dtype)),
              line = pixel * static_cast<size_t>(a.x.dim(2));
-  parallel_for(ctx, all.dim(0) * height, [&](int64_t i) {
+  parallel_for(ctx, all.dim(0) * height, a.x.dim(2) * a.x.dim(3), [&](int64_t i) {
     const int64_t t = i / height, h = i % height;
     const Tensor& source = t < past ? a.history : a.x;
     const auto* from =
@@ -82,7 +82,7 @@ Problem problem_of(const ConvArgs& a, const Tensor& x) {
 }
 
 bool try_onednn(Context& ctx, const ConvArgs& a) {
-  const OnednnThreads threads(ctx.threads);
+  const OnednnThreads threads(useful_threads(ctx, a.y.numel(), a.w.numel() / a.w.dim(0) / 8));
   const auto scope = ctx.arena->scope();
   const auto type = onednn_type(a.x.dtype);
   const Tensor x = joined(ctx, a);

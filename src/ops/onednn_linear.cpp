@@ -28,7 +28,7 @@ dnnl::primitive_attr attributes_for(Activation activation) {
 // w stays as it is, [N, K]: for oneDNN that is a transposed [K, N], packed block by block on the way.
 bool try_onednn(Context& ctx, const LinearArgs& a) {
   const int64_t k = a.x.dim(1), n = a.w.dim(0);
-  const OnednnThreads threads(ctx.threads);
+  const OnednnThreads threads(useful_threads(ctx, a.x.dim(0) * n, k / 8));
   const memory::desc w({k, n}, onednn_type(a.w.dtype), memory::dims{1, k});
   const memory::desc b = a.b ? memory::desc({1, n}, memory::data_type::f32, memory::dims{n, 1}) : memory::desc();
   const auto plan = matmul_plan(rows_desc(a.x), w, b, rows_desc(a.y), attributes_for(a.activation));

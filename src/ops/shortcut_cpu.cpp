@@ -19,7 +19,7 @@ void avg_down(Context& ctx, const ResampleShortcutArgs& a) {
     offset[e] = time[e] * frame + e / fs % fs * line + e % fs * in_channels + e / factor;
   }
   with_type(a.x.dtype, [&]<class T>() {
-    parallel_for(ctx, a.y.dim(0) * height, [&](int64_t i) {
+    parallel_for(ctx, a.y.dim(0) * height, width * channels * group, [&](int64_t i) {
       const int64_t t = i / height * ft - missing;
       const T* x = a.x.ptr<const T>();
       int64_t corner = t * frame + i % height * fs * line;  // in front of the clip where frames are missing
@@ -45,7 +45,7 @@ void dup_up(Context& ctx, const ResampleShortcutArgs& a) {
   for (int64_t within = 0; within < ft * fs * fs; ++within)
     for (int64_t o = 0; o < channels; ++o) row<int64_t>(sources, within)[o] = (o * ft * fs * fs + within) / repeats;
   with_type(a.x.dtype, [&]<class T>() {
-    parallel_for(ctx, a.y.dim(0) * height, [&](int64_t i) {
+    parallel_for(ctx, a.y.dim(0) * height, width * channels, [&](int64_t i) {
       const int64_t t = i / height + dropped, h = i % height;
       T* y = a.y.ptr<T>() + i * width * channels;
       for (int64_t w = 0; w < width; ++w, y += channels) {
