@@ -106,6 +106,11 @@ TEST(Image, BombsAreRefusedBeforeAllocating) {
   EXPECT_THAT(message_for(jpeg), testing::HasSubstr("60138 x 60138 pixels"));
   std::fill(frame + 5, frame + 9, std::byte{0x1e});  // 7710 x 7710
   EXPECT_THAT(message_for(jpeg), testing::HasSubstr("too short for its size"));
+  // An EXIF chunk that claims 2 GB, in place of the pixels.
+  auto exif = read_bytes(fixtures / "rgb8.png");
+  constexpr unsigned char claim[] = {0x7f, 0xff, 0xff, 0xf0, 'e', 'X', 'I', 'f'};
+  std::copy_n(reinterpret_cast<const std::byte*>(claim), sizeof claim, exif.begin() + 33);
+  EXPECT_THAT(message_for(exif), testing::HasSubstr("damaged"));
   EXPECT_LT(peak_kib() - before, 8 << 10);
 }
 
