@@ -49,6 +49,9 @@ function(wan_test name)
   target_compile_definitions(wan_${name}_test PRIVATE WAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   include(GoogleTest)
   # Threads that wait by spinning starve each other when tests run side by side.
-  gtest_discover_tests(wan_${name}_test DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  set(properties TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(ARG_LABELS)
+    list(APPEND properties LABELS ${ARG_LABELS})
+  endif()
+  gtest_discover_tests(wan_${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "demo_model.h"
 #include "parse.h"
 #include "prompts.h"
 #include "values.h"
@@ -72,6 +73,7 @@ Exit status: 0 done, 1 failed, 2 wrong arguments, 130 or 143 stopped by Ctrl-C o
 Settings that are left out take upstream's values for the task.
 
 Examples:
+  wan generate --prompt "a red ball rolls from left to right"
   wan generate --task t2v-A14B --size 1280*720 --ckpt_dir ./Wan2.2-T2V-A14B --prompt "Two cats box on a stage."
   wan generate --ckpt_dir ./Wan2.2-I2V-A14B --image cat.jpg --prompt "The cat surfs." --save_file cat.mp4
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --size 704*1280 --frame_num 49 --base_seed 7 --prompt "Rain." --save_file frames/
@@ -92,7 +94,7 @@ void add_request_flags(Flags& f) {
 
 void add_model_flags(Flags& f) {
   const std::string group = "Model";
-  f.value("ckpt_dir", "DIR", "The checkpoint folder, as downloaded (required)", group);
+  f.value("ckpt_dir", "DIR", "The checkpoint folder, as downloaded (default: the demo model)", group);
   f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: what the checkpoint is)", group);
   f.value("device", "NAME", "auto, cpu or cuda (default: auto)", group);
   f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32)", group);
@@ -168,7 +170,6 @@ void note_without_effect(const Flags& f, GenerateOptions& o) {
 EngineOptions engine_options(const Flags& f) {
   EngineOptions e;
   e.ckpt_dir = f.filled("ckpt_dir");
-  if (e.ckpt_dir.empty()) throw UsageError("--ckpt_dir is missing; expected the folder of a Wan2.2 checkpoint");
   if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
   if (const auto name = f.filled("device"); !name.empty()) e.device = name;
   if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
@@ -178,6 +179,18 @@ EngineOptions engine_options(const Flags& f) {
   e.t5_cpu = f.given("t5_cpu");
   e.offload_model = f.parsed("offload_model", parse_bool);
   return e;
+}
+
+// Without a checkpoint the small demo model serves, so that the first command makes a clip.
+void default_checkpoint(GenerateOptions& o) {
+  if (!o.engine.ckpt_dir.empty()) return;
+  o.engine.ckpt_dir = find_demo_model();
+  if (o.engine.ckpt_dir.empty()) throw UsageError("--ckpt_dir is missing; expected the folder of a Wan2.2 checkpoint");
+  if (!o.request.image.empty() || (o.engine.task && *o.engine.task != Task::t2v_A14B))
+    throw UsageError("--ckpt_dir is missing; the built-in demo model makes videos from text alone");
+  o.notes.push_back(
+      fmt::format("no --ckpt_dir: using the demo model in {}, which knows simple coloured shapes that move",
+                  o.engine.ckpt_dir.string()));
 }
 
 Request request(const Flags& f) {
@@ -241,6 +254,7 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command) {
     o.save_file = f.filled("save_file");
     o.json = f.given("json");
     o.quiet = f.given("quiet");
+    default_checkpoint(o);
     note_without_effect(f, o);
     return o;
   };

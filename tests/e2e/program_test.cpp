@@ -212,15 +212,21 @@ TEST_F(Program, WhatIsMissingIsNamed) {
   const Outcome none = wan({});
   EXPECT_EQ(none.status, 2);
   EXPECT_THAT(none.err, HasSubstr("expected generate or show"));
-  const Outcome no_checkpoint = wan({"generate", "--prompt", "x"});
-  EXPECT_EQ(no_checkpoint.status, 2);
-  EXPECT_THAT(no_checkpoint.err, HasSubstr("--ckpt_dir is missing"));
+  const Outcome image = wan({"generate", "--prompt", "x", "--image", "cat.png"});
+  EXPECT_EQ(image.status, 2);
+  EXPECT_THAT(image.err, HasSubstr("--ckpt_dir is missing"));
   const Outcome no_prompt = wan({"generate", "--ckpt_dir", "."});
   EXPECT_EQ(no_prompt.status, 2);
   EXPECT_THAT(no_prompt.err, HasSubstr("--prompt is missing"));
   const Outcome no_file = wan({"show"});
   EXPECT_EQ(no_file.status, 2);
   EXPECT_THAT(no_file.err, HasSubstr("FILE"));
+}
+
+TEST_F(Program, WithoutACheckpointTheDemoModelServesAndSaysSo) {
+  const Outcome o = wan({"generate", "--prompt", "x", "--save_file", "out.mp4"});
+  EXPECT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("using the demo model in " WAN_SOURCE_DIR "/models/demo-t2v"));
 }
 
 TEST_F(Program, FailuresEndWithStatus1) {
