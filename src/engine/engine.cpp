@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/gpu.h"
 #include "engine/generation.h"
 #include "engine/host.h"
 #include "engine/metadata.h"
@@ -10,14 +11,28 @@
 #include "wan/wan.h"
 
 namespace wan {
+namespace {
+
+/// This version computes on the CPU; asking for a GPU says what was found.
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu") return;
+  require(device == "cuda", ErrorCode::invalid_argument, "[--device] '{}' is unknown; expected auto, cpu or cuda",
+          device);
+  const std::vector<GpuInfo> gpus = find_gpus();
+  require(!gpus.empty(), ErrorCode::device, "[--device cuda] no GPU was found; use --device cpu");
+  fail(ErrorCode::unsupported,
+       "[--device cuda] found {} (compute capability {}.{}), but this version has no GPU kernels yet; use --device cpu",
+       gpus[0].name, gpus[0].major, gpus[0].minor);
+}
+
+}  // namespace
 
 const char* version() noexcept { return WAN_VERSION; }
 
 struct Engine::Impl {
   explicit Impl(const EngineOptions& engine_options)
       : options(engine_options), models(options.ckpt_dir, options.task), arena(host_memory()) {
-    require(options.device == "auto" || options.device == "cpu", ErrorCode::unsupported,
-            "[--device {}] this build has no such device; expected auto or cpu", options.device);
+    check_device(options.device);
     require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
             "[--threads] {} is out of range; expected 0 (all) to 4096", options.threads);
     ctx.arena = &arena;
