@@ -62,8 +62,10 @@ std::vector<LanczosTaps> lanczos_taps(int64_t size, int64_t new_size) {
   for (int64_t i = 0; i < new_size; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
     LanczosTaps& tap = taps[static_cast<size_t>(i)];
+    // NOLINTBEGIN(bugprone-incorrect-roundings): Pillow rounds so.
     tap.first = std::max(static_cast<int64_t>(centre - support + 0.5), int64_t{0});
     const int64_t end = std::min(static_cast<int64_t>(centre + support + 0.5), size);
+    // NOLINTEND(bugprone-incorrect-roundings)
     weights.clear();
     double sum = 0;
     for (int64_t x = tap.first; x < end; ++x) {
