@@ -20,7 +20,7 @@ double affine(const Tensor& scale, const Tensor& shift, int64_t c, double v) {
 }
 
 void patchify_at(const Tensor& x, const PatchifyArgs& a, int64_t first_channel) {
-  const auto [pt, ph, pw] = a.patch;
+  const int64_t pt = a.patch[0], ph = a.patch[1], pw = a.patch[2];
   const int64_t height = x.dim(2) / ph, width = x.dim(3) / pw;
   each(x.shape, [&](int64_t c, int64_t t, int64_t h, int64_t w) {
     const int64_t token = ((t / pt) * height + h / ph) * width + w / pw;
@@ -36,7 +36,7 @@ void patchify(Context&, const PatchifyArgs& a) {
 }
 
 void unpatchify(Context&, const UnpatchifyArgs& a) {
-  const auto [pt, ph, pw] = a.patch;
+  const int64_t pt = a.patch[0], ph = a.patch[1], pw = a.patch[2];
   const int64_t height = a.y.dim(2) / ph, width = a.y.dim(3) / pw;
   each(a.y.shape, [&](int64_t c, int64_t t, int64_t h, int64_t w) {
     const int64_t token = ((t / pt) * height + h / ph) * width + w / pw;
