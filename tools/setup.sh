@@ -9,7 +9,7 @@ packages=(build-essential cmake ninja-build pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 # What the checks of tools/check.sh need besides.
-check_packages=(clang clang-format clang-tidy libclang-rt-14-dev python3 ffmpeg)
+check_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev python3 git ffmpeg)
 
 [ "${1:-}" = "--with-checks" ] && packages+=("${check_packages[@]}")
 
