@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <random>
-#include <regex>
 
 #include "process.h"
 
@@ -22,6 +21,19 @@ std::vector<std::string> command(int steps) {
           "out.mp4",    "--sample_steps", std::to_string(steps)};
 }
 
+// What the bar drew over itself; not the lines that end with a newline and stay.
+std::vector<std::string> redrawn(const std::string& text) {
+  const std::string mark = "\r\x1b[K";
+  std::vector<std::string> all;
+  for (size_t at = text.find(mark); at != std::string::npos;) {
+    const size_t begin = at + mark.size();
+    at = text.find(mark, begin);
+    const std::string line = text.substr(begin, at == std::string::npos ? at : at - begin);
+    if (line.find('\n') == std::string::npos) all.push_back(line);
+  }
+  return all;
+}
+
 TEST(ProgressBar, ShowsStageExpertStepRateAndTimeLeft) {
   TemporaryFolder folder;
   const Terminal terminal;
@@ -31,7 +43,7 @@ TEST(ProgressBar, ShowsStageExpertStepRateAndTimeLeft) {
   EXPECT_THAT(
       o.err, AllOf(HasSubstr("sample"), HasSubstr("high"), HasSubstr("low"), HasSubstr("3/6"), HasSubstr("0.12 s/step"),
                    HasSubstr("left"), HasSubstr("###"), HasSubstr("\r\x1b[K"), HasSubstr("\x1b[32m")));
-  EXPECT_TRUE(std::regex_search(o.err, std::regex("sample  6/6 in [0-9.]+ s\r\n"))) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("\r\x1b[Ksample  6/6 in "));
 }
 
 TEST(ProgressBar, TimeLeftRunsDuringALongStep) {
@@ -58,10 +70,11 @@ TEST(ProgressBar, NeverWrapsANarrowTerminal) {
     TemporaryFolder folder;
     const Terminal terminal{columns};
     const Outcome o = run(command(4), {{"WAN_TEST_STEP_MS", "110"}, {"NO_COLOR", "1"}}, &terminal, folder.path());
-    const std::regex drawn("\r\x1b\\[K([^\r\n\x1b]*)(?=\r\x1b)");  // not those that end with a newline and stay
     int seen = 0;
-    for (std::sregex_iterator i(o.err.begin(), o.err.end(), drawn), end; i != end; ++i, ++seen)
-      EXPECT_LT((*i)[1].length(), columns) << (*i)[1];
+    for (const std::string& line : redrawn(o.err)) {
+      EXPECT_LT(line.size(), static_cast<size_t>(columns)) << line;
+      ++seen;
+    }
     EXPECT_GT(seen, 3);
   }
 }
