@@ -38,9 +38,14 @@ wan_require_pkg(WEBP libwebp libwebp-dev)
 
 set(WAN_HAVE_ONEDNN OFF)
 if(NOT WAN_ONEDNN STREQUAL "OFF")
-  find_package(dnnl QUIET)
-  if(dnnl_FOUND)
+  # Not by its CMake package: Debian's asks for OpenCL's headers, which we do not need.
+  find_library(DNNL_LIBRARY dnnl)
+  find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
+  if(DNNL_LIBRARY AND DNNL_INCLUDE_DIR)
     set(WAN_HAVE_ONEDNN ON)
+    add_library(DNNL::dnnl UNKNOWN IMPORTED)
+    set_target_properties(DNNL::dnnl PROPERTIES
+      IMPORTED_LOCATION "${DNNL_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${DNNL_INCLUDE_DIR}")
   elseif(WAN_ONEDNN STREQUAL "ON")
     message(FATAL_ERROR "oneDNN was not found. On Debian or Ubuntu: apt-get install libdnnl-dev")
   endif()
