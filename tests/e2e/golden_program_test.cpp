@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{{"--save_file", "/proc/o.mp4"}, "/proc"},
                     Refused{{"--save_latents", "missing/l.safetensors"}, "missing"},
                     Refused{{"--dump", "missing/d.safetensors"}, "missing"}, Refused{{"--threads", "99999"}, "threads"},
-                    Refused{{"--task", "ti2v-5B"}, "t2v-A14B"}, Refused{{"--device", "tpu"}, "device", 1},
+                    Refused{{"--task", "ti2v-5B"}, "t2v-A14B"}, Refused{{"--device", "tpu"}, "auto, cpu or cuda"},
                     Refused{{"--noise", "missing.safetensors"}, "missing.safetensors", 1},
                     Refused{{"--ckpt_dir", "missing"}, "missing", 1}, Refused{{"--ckpt_dir", WAN_SOURCE_DIR}, "", 1},
                     Refused{{"--image", kGolden + "input.png"}, "image"}));
