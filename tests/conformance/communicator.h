@@ -1,7 +1,6 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -17,6 +16,12 @@ inline std::vector<std::byte> pattern(int rank, int block, size_t bytes) {
   return out;
 }
 
+/// Block `rank` of a buffer of blocks of `bytes`.
+inline std::vector<std::byte> block_of(const std::vector<std::byte>& buffer, int rank, size_t bytes) {
+  const auto begin = buffer.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(rank) * bytes);
+  return {begin, begin + static_cast<std::ptrdiff_t>(bytes)};
+}
+
 inline void check_all_to_all(Communicator& comm, size_t bytes) {
   const auto n = static_cast<size_t>(comm.size());
   std::vector<std::byte> send, receive(n * bytes, std::byte{0xee});
@@ -26,18 +31,13 @@ inline void check_all_to_all(Communicator& comm, size_t bytes) {
   }
   comm.all_to_all(send, receive, nullptr);
   for (int from = 0; from < comm.size(); ++from)
-    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, comm.rank(), bytes).data(),
-                          bytes),
-              0)
-        << "block from " << from;
+    EXPECT_EQ(block_of(receive, from, bytes), pattern(from, comm.rank(), bytes)) << "block from " << from;
 }
 
 inline void check_all_gather(Communicator& comm, size_t bytes) {
   std::vector<std::byte> receive(static_cast<size_t>(comm.size()) * bytes, std::byte{0xee});
   comm.all_gather(pattern(comm.rank(), 0, bytes), receive, nullptr);
-  for (int from = 0; from < comm.size(); ++from)
-    EXPECT_EQ(std::memcmp(receive.data() + static_cast<size_t>(from) * bytes, pattern(from, 0, bytes).data(), bytes),
-              0);
+  for (int from = 0; from < comm.size(); ++from) EXPECT_EQ(block_of(receive, from, bytes), pattern(from, 0, bytes));
 }
 
 inline void check_all_reduce(Communicator& comm) {
