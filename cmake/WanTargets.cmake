@@ -13,7 +13,8 @@ endif()
 add_library(wan_options INTERFACE)
 target_compile_options(wan_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers>
-  $<$<AND:$<BOOL:${WAN_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>)
+  $<$<AND:$<BOOL:${WAN_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>)
 if(WAN_SANITIZE)
   target_compile_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE})

@@ -1,0 +1,174 @@
+// The one file that includes cudnn-frontend: it takes minutes to compile.
+#include "ops/cudnn_plans.h"
+
+#include <cudnn_frontend.h>
+
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "core/cuda/check.h"
+#include "core/cuda/handle.h"
+#include "core/error.h"
+
+namespace wan::ops::cuda {
+namespace {
+
+namespace fe = cudnn_frontend;
+using Attributes = std::shared_ptr<fe::graph::Tensor_attributes>;
+
+void check(cudnnStatus_t status, std::source_location where = std::source_location::current()) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  wan::cuda::fail_call("cuDNN", cudnnGetErrorString(status), "a call failed",
+                       status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, where);
+}
+
+// The tensors' names within a graph.
+enum Uid : int64_t { uid_x = 1, uid_w, uid_b, uid_y, uid_q, uid_k, uid_v };
+
+struct Entry {
+  std::unique_ptr<fe::graph::Graph> graph;
+  CudnnPlan plan;
+};
+
+std::unique_ptr<fe::graph::Graph> new_graph() {
+  auto graph = std::make_unique<fe::graph::Graph>();
+  graph->set_io_data_type(fe::DataType_t::BFLOAT16)
+      .set_intermediate_data_type(fe::DataType_t::FLOAT)
+      .set_compute_data_type(fe::DataType_t::FLOAT);
+  return graph;
+}
+
+Attributes input(fe::graph::Graph& graph, Uid uid, const char* name, std::vector<int64_t> dims,
+                 std::vector<int64_t> strides) {
+  return graph.tensor(fe::graph::Tensor_attributes().set_name(name).set_uid(uid).set_dim(dims).set_stride(strides));
+}
+
+// Dims in cuDNN's order (N, C, spatial...) and the strides of channels-last memory.
+struct ChannelsLast {
+  std::vector<int64_t> dims, strides;
+  ChannelsLast(int64_t n, int64_t c, const std::vector<int64_t>& space) : dims{n, c}, strides(2 + space.size()) {
+    dims.insert(dims.end(), space.begin(), space.end());
+    int64_t step = c;
+    for (size_t i = dims.size(); i-- > 2;) {
+      strides[i] = step;
+      step *= dims[i];
+    }
+    strides[0] = step;
+    strides[1] = 1;
+  }
+};
+
+void build(cudnnHandle_t handle, Entry& entry) {
+  fe::graph::Graph& graph = *entry.graph;
+  auto status = graph.validate();
+  if (status.is_good()) status = graph.build_operation_graph(handle);
+  if (status.is_good()) status = graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK});
+  if (status.is_good()) status = graph.check_support();
+  if (status.is_good()) status = graph.build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
+  if (status.is_bad()) {
+    entry.plan.unsupported = "cuDNN: " + status.get_message();
+    entry.graph.reset();
+    return;
+  }
+  entry.plan.workspace = graph.get_workspace_size();
+}
+
+Entry make_attention(cudnnHandle_t handle, const AttentionShape& s) {
+  Entry entry{new_graph(), {}};
+  fe::graph::Graph& graph = *entry.graph;
+  const auto rows = [&](Uid uid, const char* name, int64_t n, int64_t row) {
+    return input(graph, uid, name, {1, s.heads, n, s.d}, {n * row, s.d, row, 1});
+  };
+  const Attributes q = rows(uid_q, "q", s.lq, s.q_row), k = rows(uid_k, "k", s.lk, s.k_row),
+                   v = rows(uid_v, "v", s.lk, s.v_row);
+  const auto options = fe::graph::SDPA_attributes().set_name("sdpa").set_generate_stats(false).set_attn_scale(s.scale);
+  const auto [y, stats] = graph.sdpa(q, k, v, options);
+  const int64_t row = s.heads * s.d;
+  y->set_output(true).set_uid(uid_y).set_dim({1, s.heads, s.lq, s.d}).set_stride({s.lq * row, s.d, row, 1});
+  build(handle, entry);
+  return entry;
+}
+
+// Kernels of one frame are images, the frames their batch; others are one clip.
+Entry make_conv(cudnnHandle_t handle, const ConvPlanShape& s) {
+  Entry entry{new_graph(), {}};
+  fe::graph::Graph& graph = *entry.graph;
+  const auto [t, h, wd, c] = s.x;
+  const auto [o, kt, kh, kw, wc] = s.w;
+  const bool images = kt == 1 && s.stride[0] == 1;
+  using Space = std::vector<int64_t>;
+  const ChannelsLast x = images ? ChannelsLast(t, c, {h, wd}) : ChannelsLast(1, c, {t, h, wd});
+  const ChannelsLast w = images ? ChannelsLast(o, wc, {kh, kw}) : ChannelsLast(o, wc, {kt, kh, kw});
+  const auto space = [&](int64_t in_time, int64_t high, int64_t wide) {
+    return images ? Space{high, wide} : Space{in_time, high, wide};
+  };
+  const Attributes image = input(graph, uid_x, "x", x.dims, x.strides);
+  const Attributes weight = input(graph, uid_w, "w", w.dims, w.strides);
+  const auto options = fe::graph::Conv_fprop_attributes()
+                           .set_padding(space(0, s.pad_h, s.pad_w))
+                           .set_stride(space(s.stride[0], s.stride[1], s.stride[2]))
+                           .set_dilation(space(1, 1, 1));
+  Attributes y = graph.conv_fprop(image, weight, options);
+  if (s.bias) {
+    const ChannelsLast b(1, o, space(1, 1, 1));
+    const Attributes bias = input(graph, uid_b, "b", b.dims, b.strides);
+    bias->set_data_type(fe::DataType_t::FLOAT);
+    y = graph.pointwise(y, bias, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
+  }
+  y->set_output(true).set_uid(uid_y).set_data_type(fe::DataType_t::BFLOAT16);
+  build(handle, entry);
+  return entry;
+}
+
+}  // namespace
+
+struct CudnnPlans::Impl {
+  explicit Impl(cudaStream_t stream) {
+    cudnnHandle_t made = nullptr;
+    check(cudnnCreate(&made));
+    handle = wan::cuda::Handle<cudnnHandle_t, cudnnDestroy>(made);
+    check(cudnnSetStream(made, stream));
+  }
+
+  void run(const Entry& entry, const char* op, std::unordered_map<int64_t, void*> tensors, void* workspace) const {
+    auto status = entry.graph->execute(handle.get(), tensors, workspace);
+    require(status.is_good(), ErrorCode::device, "[{}] cuDNN failed: {}", op, status.get_message());
+  }
+
+  wan::cuda::Handle<cudnnHandle_t, cudnnDestroy> handle;
+  std::map<AttentionShape, Entry> attention;
+  std::map<ConvPlanShape, Entry> conv;
+};
+
+CudnnPlans::CudnnPlans(cudaStream_t stream) : impl_(std::make_unique<Impl>(stream)) {}
+CudnnPlans::~CudnnPlans() = default;
+
+const CudnnPlan& CudnnPlans::attention(const AttentionShape& shape) {
+  auto at = impl_->attention.find(shape);
+  if (at == impl_->attention.end())
+    at = impl_->attention.emplace(shape, make_attention(impl_->handle.get(), shape)).first;
+  return at->second.plan;
+}
+
+const CudnnPlan& CudnnPlans::conv(const ConvPlanShape& shape) {
+  auto at = impl_->conv.find(shape);
+  if (at == impl_->conv.end()) at = impl_->conv.emplace(shape, make_conv(impl_->handle.get(), shape)).first;
+  return at->second.plan;
+}
+
+void CudnnPlans::run(const AttentionShape& shape, const void* q, const void* k, const void* v, void* y,
+                     void* workspace) {
+  impl_->run(impl_->attention.at(shape), "attention",
+             {{uid_q, const_cast<void*>(q)}, {uid_k, const_cast<void*>(k)}, {uid_v, const_cast<void*>(v)}, {uid_y, y}},
+             workspace);
+}
+
+void CudnnPlans::run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, void* y,
+                     void* workspace) {
+  std::unordered_map<int64_t, void*> tensors{{uid_x, const_cast<void*>(x)}, {uid_w, const_cast<void*>(w)}, {uid_y, y}};
+  if (shape.bias) tensors.emplace(uid_b, const_cast<void*>(b));
+  impl_->run(impl_->conv.at(shape), "conv", std::move(tensors), workspace);
+}
+
+}  // namespace wan::ops::cuda

@@ -1,0 +1,51 @@
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ops/attention_choice.h"
+
+/// cuDNN's graphs behind plain functions. Everything is bf16 with f32 accumulation; other problems are not for cuDNN.
+namespace wan::ops::cuda {
+
+/// x [t, h, w, c] channels last, w [o, kt, kh, kw, c]; equal zero padding above and below, left and right; none in
+/// time. With `bias`, b [o] f32 is added before rounding.
+struct ConvPlanShape {
+  std::array<int64_t, 4> x{};
+  std::array<int64_t, 5> w{};
+  std::array<int64_t, 3> stride{1, 1, 1};
+  int64_t pad_h = 0, pad_w = 0;
+  bool bias = false;
+  auto operator<=>(const ConvPlanShape&) const = default;
+};
+
+/// What became of a problem: its workspace, or why cuDNN has nothing for it.
+struct CudnnPlan {
+  int64_t workspace = 0;
+  std::string unsupported;  ///< empty: usable
+};
+
+/// Plans are made at a problem's first use and kept. One thread at a time.
+class CudnnPlans {
+ public:
+  explicit CudnnPlans(cudaStream_t stream);
+  ~CudnnPlans();
+  CudnnPlans(const CudnnPlans&) = delete;
+  CudnnPlans& operator=(const CudnnPlans&) = delete;
+
+  const CudnnPlan& attention(const AttentionShape& shape);
+  const CudnnPlan& conv(const ConvPlanShape& shape);
+  /// For problems whose plan is usable. Throws Error(device).
+  void run(const AttentionShape& shape, const void* q, const void* k, const void* v, void* y, void* workspace);
+  void run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, void* y, void* workspace);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wan::ops::cuda

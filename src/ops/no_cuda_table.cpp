@@ -1,0 +1,11 @@
+#include "core/error.h"
+#include "ops/cuda.h"
+
+namespace wan::ops {
+
+std::shared_ptr<const KernelTable> make_cuda_kernels(void*) {
+  fail(ErrorCode::unsupported,
+       "[CUDA] this program was built without CUDA; install the CUDA toolkit (nvcc) and build with the preset cuda");
+}
+
+}  // namespace wan::ops
