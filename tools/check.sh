@@ -12,5 +12,8 @@ clang-format --dry-run --Werror "${sources[@]}"
 echo "check: includes and sizes"
 python3 tools/check_layout.py
 echo "check: clang-tidy"
-mapfile -t units < <(git ls-files 'src/*.cpp' 'apps/*.cpp' | grep -v _test.cpp)
+# Only what this build compiles: the other halves of with/without pairs need headers that may not be there.
+mapfile -t units < <(git ls-files 'src/*.cpp' 'apps/*.cpp' | grep -v _test.cpp | while read -r unit; do
+  if grep -qF "$PWD/$unit\"" "$build/compile_commands.json"; then echo "$unit"; fi
+done)
 printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 4 clang-tidy -p "$build" --quiet --warnings-as-errors='*' 2> >(grep -v 'warnings generated' >&2)

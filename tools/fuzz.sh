@@ -24,7 +24,7 @@ fi
 
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
   -DCMAKE_CXX_COMPILER=clang++ -DWAN_SANITIZE=address,undefined -DWAN_BUILD_FUZZ=ON -DWAN_BUILD_TESTS=OFF \
-  -DWAN_ONEDNN=OFF >/dev/null
+  -DWAN_ONEDNN=OFF -DWAN_CUDA=OFF >/dev/null
 cmake --build "$build" --target "${names[@]/#/fuzz_}"
 
 mkdir -p "$build/artifacts"
