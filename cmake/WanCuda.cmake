@@ -38,7 +38,7 @@ if(CUDNN_LIBRARY AND CUDNN_INCLUDE_DIR AND CUDNN_FRONTEND_INCLUDE_DIR)
   set(WAN_HAVE_CUDNN ON)
   add_library(wan_cudnn INTERFACE)
   target_include_directories(wan_cudnn SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR} ${CUDNN_FRONTEND_INCLUDE_DIR})
-  target_link_libraries(wan_cudnn INTERFACE ${CUDNN_LIBRARY})
+  target_link_libraries(wan_cudnn INTERFACE ${CUDNN_LIBRARY} CUDA::nvrtc)  # the headers refer to NVRTC
 else()
   message(WARNING "cuDNN 9 or the headers of cudnn-frontend were not found: attention and convolutions will be slow. "
     "Install cuDNN, and run tools/get_cudnn_frontend.sh (or set WAN_CUDNN_FRONTEND_DIR)")
