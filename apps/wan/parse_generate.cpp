@@ -97,7 +97,7 @@ void add_model_flags(Flags& f) {
   f.value("ckpt_dir", "DIR", "The checkpoint folder, as downloaded (default: the demo model)", group);
   f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: what the checkpoint is)", group);
   f.value("device", "NAME", "auto, cpu or cuda (default: auto)", group);
-  f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32)", group);
+  f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32 on the CPU, bf16 on a GPU)", group);
   f.value("threads", "N", "CPU threads (default: all)", group);
   f.on_off("convert_model_dtype", "Round all DiT weights to bf16 first", group);
   f.on_off("t5_cpu", "Keep the text encoder on the CPU", group);

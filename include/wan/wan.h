@@ -21,14 +21,14 @@ const char* version() noexcept;
 
 /// How to open a checkpoint.
 struct EngineOptions {
-  std::filesystem::path ckpt_dir;  ///< an official checkpoint folder
-  std::optional<Task> task;        ///< default: what the checkpoint's own shapes say
-  std::string device = "auto";     ///< "auto", "cpu" or "cuda"
-  Precision precision = Precision::f32;
-  int threads = 0;                    ///< CPU threads; 0: all that this process may use
-  bool convert_model_dtype = false;   ///< round every DiT weight to bf16 first, as upstream's flag does
-  bool t5_cpu = false;                ///< keep the text encoder on the CPU
-  std::optional<bool> offload_model;  ///< upstream's flag; accepted, of no effect on the CPU
+  std::filesystem::path ckpt_dir;      ///< an official checkpoint folder
+  std::optional<Task> task;            ///< default: what the checkpoint's own shapes say
+  std::string device = "auto";         ///< "auto", "cpu" or "cuda"
+  std::optional<Precision> precision;  ///< of the matrix work; default: f32 on the CPU, bf16 on a GPU
+  int threads = 0;                     ///< CPU threads; 0: all that this process may use
+  bool convert_model_dtype = false;    ///< round every DiT weight to bf16 first, as upstream's flag does
+  bool t5_cpu = false;                 ///< keep the text encoder on the CPU
+  std::optional<bool> offload_model;   ///< upstream's flag; accepted, of no effect on the CPU
 };
 
 /// What to generate. Fields left empty take the task's defaults, which are upstream's.

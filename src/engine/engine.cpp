@@ -1,8 +1,5 @@
-#include <algorithm>
-#include <thread>
-
 #include "core/error.h"
-#include "core/gpu.h"
+#include "engine/backend.h"
 #include "engine/generation.h"
 #include "engine/host.h"
 #include "engine/metadata.h"
@@ -11,40 +8,31 @@
 #include "wan/wan.h"
 
 namespace wan {
-namespace {
-
-/// This version computes on the CPU; asking for a GPU says what was found.
-void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu") return;
-  require(device == "cuda", ErrorCode::invalid_argument, "[--device] '{}' is unknown; expected auto, cpu or cuda",
-          device);
-  const std::vector<GpuInfo> gpus = find_gpus();
-  require(!gpus.empty(), ErrorCode::device, "[--device cuda] no GPU was found; use --device cpu");
-  fail(ErrorCode::unsupported,
-       "[--device cuda] found {} (compute capability {}.{}), but this version has no GPU kernels yet; use --device cpu",
-       gpus[0].name, gpus[0].major, gpus[0].minor);
-}
-
-}  // namespace
 
 const char* version() noexcept { return WAN_VERSION; }
 
 struct Engine::Impl {
   explicit Impl(const EngineOptions& engine_options)
-      : options(engine_options), models(options.ckpt_dir, options.task), arena(host_memory()) {
-    check_device(options.device);
+      : options(engine_options),
+        models(options.ckpt_dir, options.task),
+        backend(engine::make_backend(options.device)),
+        arena(*backend.memory) {
     require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
             "[--threads] {} is out of range; expected 0 (all) to 4096", options.threads);
     ctx.arena = &arena;
-    ctx.kernels = &ops::cpu_kernels();
-    ctx.compute = options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    ctx.kernels = backend.kernels.get();
+    ctx.stream = backend.stream;
+    if (!options.precision) options.precision = backend.compute == DType::bf16 ? Precision::bf16 : Precision::f32;
+    ctx.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
     ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
-    loaded.policy = {ctx.compute, false, &arena.memory()};
-    loaded.dit_policy = {ctx.compute, options.convert_model_dtype, &arena.memory()};
+    loaded.policy = {ctx.compute, false, backend.memory.get(), backend.upload.get(), ctx.threads};
+    loaded.dit_policy = loaded.policy;
+    loaded.dit_policy.round_to_bf16 = options.convert_model_dtype;
   }
 
-  EngineOptions options;
+  EngineOptions options;  // with the precision that `precision` left open
   engine::ModelsOnDisk models;
+  engine::Backend backend;
   Arena arena;
   Context ctx;
   engine::LoadedModels loaded;

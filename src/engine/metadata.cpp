@@ -30,7 +30,7 @@ std::string metadata_json(const PreparedRequest& prepared, const EngineOptions& 
     flags["latents"] = r.latents.string();
   }
   flags["fps"] = *r.fps;
-  flags["dtype"] = to_string(options.precision);
+  flags["dtype"] = to_string(options.precision.value_or(Precision::f32));
   if (options.convert_model_dtype) flags["convert_model_dtype"] = true;
 
   Json out;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "ops/host_copy.h"
 #include "ops/reference.h"
 #include "ops/visit.h"
 
@@ -27,6 +28,14 @@ void each_pair(const Tensor& a, const Tensor& b, const F& f) {
   }
 }
 
+void copy_values(MemoryResource& memory, const Tensor& from, const Tensor& to) {
+  const HostCopy source(memory, from), target(memory, to);
+  each_pair(source.tensor(), target.tensor(), [&](int64_t at, int64_t there) {
+    reference::set_at(target.tensor(), there, reference::value_at(source.tensor(), at));
+  });
+  target.write_back();
+}
+
 template <class Args>
 std::string describe(Args args) {
   std::string text;
@@ -40,13 +49,13 @@ std::string describe(Args args) {
 template <auto Entry, class Args>
 void run_both(Context& ctx, const Args& args) {
   const auto& table = static_cast<const CheckTable&>(*ctx.kernels);
+  MemoryResource& memory = ctx.arena->memory();
   const auto scope = ctx.arena->scope();
   Args expected = args, actual = args;
   visit(expected, [&](const char*, Tensor& t, Role role) {
     if (!t || role == Role::in) return;
     const Tensor copy = ctx.make(t.dtype, t.shape);
-    if (role == Role::in_out)
-      each_pair(t, copy, [&](int64_t from, int64_t to) { reference::set_at(copy, to, reference::value_at(t, from)); });
+    if (role == Role::in_out) copy_values(memory, t, copy);
     t = copy;
   });
   for (const auto& [back_end, side] : {std::pair{table.trusted, &expected}, {table.tested, &actual}}) {
@@ -65,7 +74,7 @@ void run_both(Context& ctx, const Args& args) {
     const Tensor& wanted = results[count++];
     if (!t || role == Role::in) return;
     const double bound = t.dtype == DType::bf16 ? std::max(table.tolerance, 1.0 / 256) : table.tolerance;
-    const double error = relative_error(t, wanted);
+    const double error = relative_error(HostCopy(memory, t).tensor(), HostCopy(memory, wanted).tensor());
     require(error <= bound, ErrorCode::device,
             "[check] {} of back end {} is off by {:.3g} from {} (at most {:.3g} expected); arguments: {}", name,
             table.tested->name, error, table.trusted->name, bound, describe(args));

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "weights/read_weight.h"
+#include "weights/upload.h"
 
 namespace wan::weights {
 namespace {
@@ -28,39 +30,6 @@ Shape bound_shape(WeightKind kind, const Shape& file) {
   if (kind == WeightKind::vector) return {file.numel()};
   if (kind == WeightKind::matrix && file.rank() > 2) return {file[0], file.numel() / file[0]};
   return kind == WeightKind::conv ? conv_shape(file) : file;
-}
-
-template <class T>
-void channels_last(std::span<const T> from, std::span<T> to, int64_t out, int64_t in, int64_t taps) {
-  for (int64_t o = 0; o < out; ++o)
-    for (int64_t i = 0; i < in; ++i)
-      for (int64_t k = 0; k < taps; ++k)
-        to[static_cast<size_t>((o * taps + k) * in + i)] = from[static_cast<size_t>((o * in + i) * taps + k)];
-}
-
-/// Reads as T into memory, in the layout that the ops want.
-template <class T, class Read>
-void read_into(const io::TensorEntry& entry, const WeightSpec& spec, T* to, Read read) {
-  const std::span<T> out(to, static_cast<size_t>(entry.numel()));
-  if (spec.kind != WeightKind::conv) return read(out);
-  std::vector<T> packed(out.size());
-  read(std::span<T>(packed));
-  const int64_t pairs = spec.shape[0] * spec.shape[1];
-  channels_last<T>(packed, out, spec.shape[0], spec.shape[1], entry.numel() / pairs);
-}
-
-void fill(const io::TensorEntry& entry, const WeightSpec& spec, bool round_to_bf16, const Tensor& to) {
-  if (to.dtype == DType::bf16) {
-    read_into(entry, spec, to.ptr<bf16>(), [&](std::span<bf16> out) { io::read_as_bf16(entry, out); });
-  } else if (to.dtype == DType::f32) {
-    read_into(entry, spec, to.ptr<float>(), [&](std::span<float> out) {
-      io::read_as_f32(entry, out);
-      if (round_to_bf16)
-        for (float& value : out) value = static_cast<float>(bf16(value));
-    });
-  } else {
-    io::read_bytes(entry, {static_cast<std::byte*>(to.data), static_cast<size_t>(entry.nbytes)});
-  }
 }
 
 /// Whether the file's own bytes can serve as the tensor.
@@ -107,28 +76,43 @@ void throw_if_any(const std::vector<std::string>& problems, const std::string& w
 }
 
 WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy) {
+  constexpr int64_t alignment = 256;
+  const Device device = policy.memory->device();
+  struct Converted {
+    const WeightSpec* spec;
+    const io::TensorEntry* entry;
+    size_t tensor;
+    int64_t offset;
+  };
+  std::vector<Converted> converted;
+  int64_t total = 0;
   tensors_.reserve(specs.size());
   for (const WeightSpec& spec : specs) {
     const io::TensorEntry& entry = index.at(spec.name);
-    const DType dtype = target_dtype(spec.kind, entry.dtype, policy);
-    const Shape shape = bound_shape(spec.kind, spec.shape);
-    if (usable_in_place(entry, spec, policy)) {
-      // Tensor views are not const-qualified; nothing writes to weights.
-      tensors_.emplace_back(const_cast<std::byte*>(io::bytes(entry).data()), dtype, shape);
+    // Tensor views are not const-qualified; nothing writes to weights.
+    const bool in_place = usable_in_place(entry, spec, policy);
+    void* data = in_place ? const_cast<std::byte*>(io::bytes(entry).data()) : nullptr;
+    tensors_.emplace_back(data, target_dtype(spec.kind, entry.dtype, policy), bound_shape(spec.kind, spec.shape),
+                          device);
+    if (in_place) {
       const bool seen = std::ranges::any_of(mapped_, [&](const auto& m) { return m.file == entry.file; });
       if (!seen) mapped_.push_back(entry);
-      continue;
+    } else {
+      total = round_up(total, alignment);
+      converted.push_back({&spec, &entry, tensors_.size() - 1, total});
+      total += tensors_.back().nbytes();
     }
-    buffers_.emplace_back(*policy.memory, shape.numel() * size_of(dtype));
-    tensors_.push_back(buffers_.back().tensor(dtype, shape));
-    if (policy.memory->device().kind == Device::Kind::cpu) fill(entry, spec, policy.round_to_bf16, tensors_.back());
   }
-}
-
-int64_t WeightSet::owned_bytes() const noexcept {
-  int64_t total = 0;
-  for (const Buffer& buffer : buffers_) total += buffer.size();
-  return total;
+  if (converted.empty()) return;
+  memory_ = Buffer(*policy.memory, total);
+  for (const Converted& c : converted) {
+    Tensor& tensor = tensors_[c.tensor];
+    tensor.data = static_cast<std::byte*>(memory_.data()) + c.offset;
+    if (device.kind == Device::Kind::cpu)
+      read_weight(*c.entry, *c.spec, policy.round_to_bf16, tensor.dtype, 0, tensor.numel(), tensor.data);
+    else if (device.kind == Device::Kind::cuda)
+      upload_weight(*policy.upload, *c.entry, *c.spec, policy.round_to_bf16, tensor, policy.threads);
+  }
 }
 
 void WeightSet::check_files() const {

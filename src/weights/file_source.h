@@ -6,6 +6,7 @@
 
 #include "io/tensor_index.h"
 #include "weights/block_source.h"
+#include "weights/upload.h"
 #include "weights/weight_spec.h"
 
 /// Weights straight from checkpoint files on this machine.
@@ -16,6 +17,8 @@ struct Policy {
   DType compute = DType::f32;        ///< of matrices and convolutions: f32 or bf16
   bool round_to_bf16 = false;        ///< round float32 tensors to bf16 first (upstream's --convert_model_dtype)
   MemoryResource* memory = nullptr;  ///< where converted tensors live
+  Upload* upload = nullptr;          ///< how they get there, if it is not the host's own memory
+  int threads = 1;                   ///< of the host, to read and convert for an upload
 };
 
 /// A checkpoint's shapes, for the models' inference. `index` must outlive the function.
@@ -35,13 +38,13 @@ class WeightSet {
   WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy);
   std::span<const Tensor> tensors() const noexcept { return tensors_; }
   /// Bytes held in memory of our own, besides mapped files.
-  int64_t owned_bytes() const noexcept;
+  int64_t owned_bytes() const noexcept { return memory_.size(); }
   /// Throws Error(bad_file) if a mapped file was truncated since.
   void check_files() const;
 
  private:
   std::vector<Tensor> tensors_;
-  std::vector<Buffer> buffers_;
+  Buffer memory_;
   std::vector<io::TensorEntry> mapped_;  // one per file that is used in place
 };
 

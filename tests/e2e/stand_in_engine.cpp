@@ -41,7 +41,7 @@ std::string describe(const EngineOptions& e, const Request& r) {
   nlohmann::ordered_json j = {{"task", e.task ? to_string(*e.task) : "t2v-A14B"},
                               {"prompt", r.prompt},
                               {"base_seed", r.seed},
-                              {"dtype", to_string(e.precision)},
+                              {"dtype", to_string(e.precision.value_or(Precision::f32))},
                               {"device", e.device},
                               {"threads", e.threads},
                               {"convert_model_dtype", e.convert_model_dtype},

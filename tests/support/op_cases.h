@@ -39,35 +39,50 @@ class PoisonedMemory final : public MemoryResource {
   void fill_zero(void* memory, int64_t bytes) override { host_memory().fill_zero(memory, bytes); }
 };
 
-/// Makes inputs; equal seeds give equal values.
+/// Makes inputs in some memory; equal seeds give equal values.
 class Maker {
  public:
-  explicit Maker(uint64_t seed) : random_(seed) {}
+  explicit Maker(uint64_t seed, MemoryResource& memory = host_memory()) : random_(seed), memory_(&memory) {}
 
   /// Normal values of the given size.
   Tensor normal(DType dtype, const Shape& shape, float size = 1.f, float mean = 0.f) {
-    owned_.emplace_back(host_memory(), dtype, shape);
-    const Tensor t = owned_.back().tensor;
-    std::normal_distribution<float> draw(mean, size);
+    return put(draw(dtype, shape, size, mean));
+  }
+  /// [rows, width] whose rows are `gap` elements further apart; NaN between them.
+  Tensor strided(DType dtype, int64_t rows, int64_t width, int64_t gap) {
+    OwnedTensor host = draw(dtype, {rows, width + gap}, 1.f, 0.f);
+    const Tensor between = host.tensor.slice(1, width, gap);
+    for (int64_t i = 0; i < rows; ++i)
+      std::memset(static_cast<std::byte*>(between.data) + i * host.tensor.stride(0) * size_of(dtype), 0xff,
+                  static_cast<size_t>(gap * size_of(dtype)));
+    return put(std::move(host)).slice(1, 0, width);
+  }
+
+ private:
+  OwnedTensor draw(DType dtype, const Shape& shape, float size, float mean) {
+    OwnedTensor owned(host_memory(), dtype, shape);
+    const Tensor& t = owned.tensor;
+    std::normal_distribution<float> distribution(mean, size);
     for (int64_t i = 0; i < t.numel(); ++i) {
-      const float v = draw(random_);
+      const float v = distribution(random_);
       if (dtype == DType::f32) t.ptr<float>()[i] = v;
       if (dtype == DType::bf16) t.ptr<bf16>()[i] = bf16(v);
       if (dtype == DType::f16) t.ptr<uint16_t>()[i] = static_cast<uint16_t>(random_() & 0xfbffu);  // any finite value
     }
-    return t;
+    return owned;
   }
-  /// [rows, width] whose rows are `gap` elements further apart; NaN between them.
-  Tensor strided(DType dtype, int64_t rows, int64_t width, int64_t gap) {
-    const Tensor t = normal(dtype, {rows, width + gap}), between = t.slice(1, width, gap);
-    for (int64_t i = 0; i < rows; ++i)
-      std::memset(static_cast<std::byte*>(between.data) + i * t.stride(0) * size_of(dtype), 0xff,
-                  static_cast<size_t>(gap * size_of(dtype)));
-    return t.slice(1, 0, width);
+  Tensor put(OwnedTensor host) {
+    if (memory_ == &host_memory()) {
+      owned_.push_back(std::move(host));
+    } else {
+      owned_.emplace_back(*memory_, host.tensor.dtype, host.tensor.shape);
+      memory_->upload(owned_.back().tensor.data, host.tensor.data, host.tensor.nbytes());
+    }
+    return owned_.back().tensor;
   }
 
- private:
   std::mt19937_64 random_;
+  MemoryResource* memory_;
   std::deque<OwnedTensor> owned_;
 };
 

@@ -1,0 +1,23 @@
+#include "engine/backend.h"
+
+#include "core/error.h"
+
+namespace wan::engine {
+namespace {
+
+template <class T>
+std::shared_ptr<T> not_owned(T& object) {
+  return {std::shared_ptr<void>(), &object};
+}
+
+}  // namespace
+
+Backend make_backend(const std::string& device) {
+  require(device == "auto" || device == "cpu" || device == "cuda", ErrorCode::invalid_argument,
+          "[--device] '{}' is unknown; expected auto, cpu or cuda", device);
+  if (device != "cpu")
+    if (Backend gpu = make_cuda_backend(device == "cuda"); gpu.memory) return gpu;
+  return {not_owned(host_memory()), not_owned(ops::cpu_kernels()), nullptr, nullptr, DType::f32, "CPU"};
+}
+
+}  // namespace wan::engine

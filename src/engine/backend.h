@@ -1,0 +1,28 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/memory.h"
+#include "ops/kernels.h"
+#include "weights/upload.h"
+
+namespace wan::engine {
+
+/// The device that an engine computes on.
+struct Backend {
+  std::shared_ptr<MemoryResource> memory;
+  std::shared_ptr<const ops::KernelTable> kernels;
+  std::unique_ptr<weights::Upload> upload;  ///< absent on the CPU
+  void* stream = nullptr;                   ///< absent on the CPU
+  DType compute = DType::f32;               ///< the precision that suits the device
+  std::string name;                         ///< "CPU", "NVIDIA H100 80GB HBM3"
+};
+
+/// For "cpu", "cuda" or "auto" (a GPU where one is found). Throws Error(invalid_argument) for other names, and
+/// Error(device or unsupported) where a GPU is wanted but cannot be used, saying what was found and what is needed.
+Backend make_backend(const std::string& device);
+
+/// The first CUDA device; for make_backend. `memory` is null where there is none, so that "auto" can go on.
+Backend make_cuda_backend(bool required);
+
+}  // namespace wan::engine

@@ -1,0 +1,49 @@
+#include "weights/upload.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "io/safetensors.h"
+#include "io/safetensors_writer.h"
+#include "support/temp_dir.h"
+#include "weights/file_source.h"
+
+namespace wan::weights {
+namespace {
+
+// However small the staging buffer is, the result is what reading in one piece gives.
+TEST(Upload, InPiecesGivesTheSameTensors) {
+  const test::TempDir dir;
+  const auto path = dir.path() / "w.safetensors";
+  io::SafetensorsWriter writer(path);
+  std::vector<float> values(5 * 3 * 8);
+  std::iota(values.begin(), values.end(), 0.3f);
+  writer.add("m", std::vector<int64_t>{15, 8}, std::span<const float>(values));
+  writer.add("c", std::vector<int64_t>{5, 3, 2, 2, 2}, std::span<const float>(values));
+  std::vector<float> many(700 * 1000);
+  std::iota(many.begin(), many.end(), -17.f);
+  writer.add("large", std::vector<int64_t>{700, 1000}, std::span<const float>(many));
+  writer.commit();
+  const io::TensorIndex index = io::open_safetensors(path).tensors;
+  const std::vector<WeightSpec> specs{{"m", {15, 8}, WeightKind::matrix},
+                                      {"c", {5, 3, 2, 2, 2}, WeightKind::conv},
+                                      {"large", {700, 1000}, WeightKind::matrix}};
+
+  const WeightSet whole(index, specs, {DType::bf16, false, &host_memory()});
+  for (const int threads : {1, 3})
+    for (const int64_t staging : {48, 100, 1000, 1 << 20}) {
+      PlainUpload upload(host_memory(), staging);
+      for (size_t i = 0; i < specs.size(); ++i) {
+        const Tensor& expected = whole.tensors()[i];
+        const OwnedTensor got(host_memory(), DType::bf16, expected.shape);
+        upload_weight(upload, index.at(specs[i].name), specs[i], false, got.tensor, threads);
+        EXPECT_EQ(std::memcmp(got.tensor.data, expected.data, static_cast<size_t>(expected.nbytes())), 0)
+            << specs[i].name << " through " << staging << " bytes";
+      }
+    }
+}
+
+}  // namespace
+}  // namespace wan::weights
