@@ -11,10 +11,10 @@ namespace wan::test {
 inline const std::string pickle_begin = "\x80\x02";
 
 inline std::string pickle_text(const std::string& text) {
-  return "X" + little(static_cast<uint32_t>(text.size())) + text;
+  return std::string("X") + little(static_cast<uint32_t>(text.size())) + text;
 }
 inline std::string pickle_global(const std::string& module, const std::string& name) {
-  return "c" + module + "\n" + name + "\n";
+  return std::string("c") + module + "\n" + name + "\n";
 }
 inline std::string pickle_int(int64_t value) { return std::string("\x8a\x08", 2) + little(value); }
 inline std::string pickle_tuple(const std::vector<int64_t>& values) {
