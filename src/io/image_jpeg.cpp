@@ -4,11 +4,11 @@
 #include <jpeglib.h>
 
 #include <array>
-#include <csetjmp>
 #include <cstring>
 #include <new>
 
 #include "io/image_codecs.h"
+#include "io/longjmp_guard.h"
 
 namespace wan::io::codec {
 namespace {
@@ -18,9 +18,8 @@ constexpr int max_scans = 200;
 // Each 8x8 block costs at least one bit of Huffman code, in one component of the finest sampling.
 constexpr int64_t max_pixels_per_byte = 8 * 64;
 
-/// libjpeg's decompressor over a block of memory. libjpeg reports errors by our error_exit, which must not return:
-/// guarded() is the only place that catches its longjmp, and what runs inside owns nothing that has a destructor.
-class JpegReader {
+/// libjpeg's decompressor over a block of memory.
+class JpegReader : public LongjmpGuard {
  public:
   explicit JpegReader(std::span<const std::byte> bytes) {
     cinfo.err = jpeg_std_error(&errors_);
@@ -44,22 +43,14 @@ class JpegReader {
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
 
-  template <class F>
-  bool guarded(F step) {
-    if (setjmp(jump_)) return false;
-    step();
-    return true;
-  }
-  const char* message() const { return message_.data(); }
-
   jpeg_decompress_struct cinfo{};
 
  private:
   static JpegReader& self(j_common_ptr c) { return *static_cast<JpegReader*>(c->client_data); }
-  static void on_error(j_common_ptr c) {
-    JpegReader& reader = self(c);
-    c->err->format_message(c, reader.message_.data());
-    std::longjmp(reader.jump_, 1);
+  [[noreturn]] static void on_error(j_common_ptr c) {
+    std::array<char, JMSG_LENGTH_MAX> text{};
+    c->err->format_message(c, text.data());
+    self(c).leave(text.data());
   }
   // Most warnings are about harmless disorder between segments; those below mean that picture data is lost.
   static void on_message(j_common_ptr c, int level) {
@@ -69,8 +60,7 @@ class JpegReader {
   }
   static void on_progress(j_common_ptr c) {
     if (self(c).cinfo.input_scan_number <= max_scans) return;
-    std::strncpy(self(c).message_.data(), "it has too many scans", self(c).message_.size() - 1);
-    std::longjmp(self(c).jump_, 1);
+    self(c).leave("it has too many scans");
   }
   static boolean on_empty(j_decompress_ptr c) {
     ERREXIT(c, JERR_INPUT_EOF);
@@ -86,8 +76,6 @@ class JpegReader {
   jpeg_error_mgr errors_{};
   jpeg_source_mgr source_{};
   jpeg_progress_mgr progress_{};
-  std::jmp_buf jump_;
-  std::array<char, JMSG_LENGTH_MAX> message_{};
 };
 
 /// Adobe's inverted CMYK to RGB, rounded as PIL does. [count, 4] -> [count, 3]

@@ -40,9 +40,7 @@ PngReader::PngReader(std::span<const std::byte> bytes) : bytes_(without_false_cl
 PngReader::~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 
 void PngReader::on_error(png_structp png, png_const_charp text) {
-  auto* self = static_cast<PngReader*>(png_get_error_ptr(png));
-  std::strncpy(self->message_.data(), text, self->message_.size() - 1);
-  std::longjmp(self->jump_, 1);
+  static_cast<PngReader*>(png_get_error_ptr(png))->leave(text);
 }
 
 void PngReader::on_read(png_structp png, png_bytep out, size_t count) {

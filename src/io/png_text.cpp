@@ -2,8 +2,6 @@
 
 #include <png.h>
 
-#include <array>
-#include <csetjmp>
 #include <cstring>
 #include <new>
 
@@ -19,8 +17,8 @@ constexpr char keyword[] = "wan";
 constexpr int compression_level = 4;
 constexpr size_t compress_text_from = 1024;
 
-/// libpng's write state into a vector. As with PngReader, what runs inside guarded() must own nothing.
-class PngWriter {
+/// libpng's write state into a vector.
+class PngWriter : public LongjmpGuard {
  public:
   PngWriter() {
     png = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error, [](png_structp, png_const_charp) {});
@@ -35,23 +33,13 @@ class PngWriter {
   PngWriter(const PngWriter&) = delete;
   PngWriter& operator=(const PngWriter&) = delete;
 
-  template <class F>
-  bool guarded(F step) {
-    if (setjmp(jump_)) return false;
-    step();
-    return true;
-  }
-  const char* message() const { return message_.data(); }
-
   png_structp png = nullptr;
   png_infop info = nullptr;
   std::vector<std::byte> bytes;
 
  private:
-  static void on_error(png_structp p, png_const_charp text) {
-    auto* self = static_cast<PngWriter*>(png_get_error_ptr(p));
-    std::strncpy(self->message_.data(), text, self->message_.size() - 1);
-    std::longjmp(self->jump_, 1);
+  [[noreturn]] static void on_error(png_structp p, png_const_charp text) {
+    static_cast<PngWriter*>(png_get_error_ptr(p))->leave(text);
   }
   static void on_write(png_structp p, png_bytep data, size_t count) {
     auto* self = static_cast<PngWriter*>(png_get_io_ptr(p));
@@ -64,9 +52,6 @@ class PngWriter {
     }
     if (!stored) png_error(p, "not enough memory");
   }
-
-  std::jmp_buf jump_;
-  std::array<char, 160> message_{};
 };
 
 }  // namespace
