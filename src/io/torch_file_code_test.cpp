@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <tuple>
 
 #include "io/torch_file.h"
 #include "support/bytes.h"
