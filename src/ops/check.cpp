@@ -107,31 +107,13 @@ constexpr auto both = RunBoth<Entry>::run;
 }  // namespace
 
 CheckTable check_kernels(const KernelTable& tested, const KernelTable& trusted, double tolerance) noexcept {
-  static constexpr KernelTable table{
-      .name = "check",
-      .linear = both<&KernelTable::linear>,
-      .norm_modulate = both<&KernelTable::norm_modulate>,
-      .layer_norm = both<&KernelTable::layer_norm>,
-      .rms_norm = both<&KernelTable::rms_norm>,
-      .channel_norm = both<&KernelTable::channel_norm>,
-      .rms_norm_rope = both<&KernelTable::rms_norm_rope>,
-      .attention = both<&KernelTable::attention>,
-      .gated_add = both<&KernelTable::gated_add>,
-      .gelu_mul = both<&KernelTable::gelu_mul>,
-      .silu = both<&KernelTable::silu>,
-      .convert = both<&KernelTable::convert>,
-      .combine = both<&KernelTable::combine>,
-      .embedding = both<&KernelTable::embedding>,
-      .patchify = both<&KernelTable::patchify>,
-      .unpatchify = both<&KernelTable::unpatchify>,
-      .conv = both<&KernelTable::conv>,
-      .avg_down = both<&KernelTable::avg_down>,
-      .dup_up = both<&KernelTable::dup_up>,
-      .interleave_time = both<&KernelTable::interleave_time>,
-      .to_channels_last = both<&KernelTable::to_channels_last>,
-      .to_planar = both<&KernelTable::to_planar>,
-      .all_finite = all_finite,
-  };
+#define WAN_ENTRY(op, Args) .op = both<&KernelTable::op>,
+  static constexpr KernelTable table = [] {
+    KernelTable check{.name = "check", WAN_FOR_EACH_OP(WAN_ENTRY)};
+    check.all_finite = all_finite;
+    return check;
+  }();
+#undef WAN_ENTRY
   return {table, &tested, &trusted, tolerance};
 }
 

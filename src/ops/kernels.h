@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "ops/op_list.h"
 
 /// The kernel table: one function pointer per op, one table per back end. The functions of ops/*.h check
 /// their arguments, make the output and call through the table; kernels trust what they are given.
@@ -195,28 +196,9 @@ struct AllFiniteArgs {
 
 struct KernelTable {
   const char* name = "";
-  void (*linear)(Context&, const LinearArgs&) = nullptr;
-  void (*norm_modulate)(Context&, const NormModulateArgs&) = nullptr;
-  void (*layer_norm)(Context&, const LayerNormArgs&) = nullptr;
-  void (*rms_norm)(Context&, const RmsNormArgs&) = nullptr;
-  void (*channel_norm)(Context&, const ChannelNormArgs&) = nullptr;
-  void (*rms_norm_rope)(Context&, const RmsNormRopeArgs&) = nullptr;
-  void (*attention)(Context&, const AttentionArgs&) = nullptr;
-  void (*gated_add)(Context&, const GatedAddArgs&) = nullptr;
-  void (*gelu_mul)(Context&, const GeluMulArgs&) = nullptr;
-  void (*silu)(Context&, const SiluArgs&) = nullptr;
-  void (*convert)(Context&, const ConvertArgs&) = nullptr;
-  void (*combine)(Context&, const CombineArgs&) = nullptr;
-  void (*embedding)(Context&, const EmbeddingArgs&) = nullptr;
-  void (*patchify)(Context&, const PatchifyArgs&) = nullptr;
-  void (*unpatchify)(Context&, const UnpatchifyArgs&) = nullptr;
-  void (*conv)(Context&, const ConvArgs&) = nullptr;
-  void (*avg_down)(Context&, const ResampleShortcutArgs&) = nullptr;
-  void (*dup_up)(Context&, const ResampleShortcutArgs&) = nullptr;
-  void (*interleave_time)(Context&, const InterleaveTimeArgs&) = nullptr;
-  void (*to_channels_last)(Context&, const ToChannelsLastArgs&) = nullptr;
-  void (*to_planar)(Context&, const ToPlanarArgs&) = nullptr;
-  void (*all_finite)(Context&, const AllFiniteArgs&) = nullptr;
+#define WAN_ENTRY(op, Args) void (*op)(Context&, const Args&) = nullptr;
+  WAN_FOR_EACH_OP(WAN_ENTRY)
+#undef WAN_ENTRY
 };
 
 /// The CPU back end: oneDNN where it is built in, plain loops for the rest.

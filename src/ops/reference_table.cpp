@@ -45,31 +45,9 @@ void set_at(const Tensor& t, int64_t at, double value) noexcept {
 }  // namespace reference
 
 const KernelTable& reference_kernels() noexcept {
-  static constexpr KernelTable table{
-      .name = "reference",
-      .linear = reference::linear,
-      .norm_modulate = reference::norm_modulate,
-      .layer_norm = reference::layer_norm,
-      .rms_norm = reference::rms_norm,
-      .channel_norm = reference::channel_norm,
-      .rms_norm_rope = reference::rms_norm_rope,
-      .attention = reference::attention,
-      .gated_add = reference::gated_add,
-      .gelu_mul = reference::gelu_mul,
-      .silu = reference::silu,
-      .convert = reference::convert,
-      .combine = reference::combine,
-      .embedding = reference::embedding,
-      .patchify = reference::patchify,
-      .unpatchify = reference::unpatchify,
-      .conv = reference::conv,
-      .avg_down = reference::avg_down,
-      .dup_up = reference::dup_up,
-      .interleave_time = reference::interleave_time,
-      .to_channels_last = reference::to_channels_last,
-      .to_planar = reference::to_planar,
-      .all_finite = reference::all_finite,
-  };
+#define WAN_ENTRY(op, Args) .op = reference::op,
+  static constexpr KernelTable table{.name = "reference", WAN_FOR_EACH_OP(WAN_ENTRY)};
+#undef WAN_ENTRY
   return table;
 }
 
