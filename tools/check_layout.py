@@ -16,6 +16,7 @@ LAYERS = {
     "parallel": {"core", "comm", "ops"},
     "pipeline": {"core", "io", "ops", "weights", "sampler", "models", "parallel"},
     "engine": {"core", "io", "ops", "comm", "weights", "sampler", "models", "parallel", "pipeline"},
+    "bench": {"core", "io", "ops", "comm", "weights", "sampler", "models", "parallel", "pipeline", "engine"},
 }
 HARD_LIMIT = 600
 GENERATED = re.compile(r"_tables?\.|html_entities|_generated")

@@ -6,6 +6,7 @@ namespace wan::app {
 /// Each prints its result on stdout and returns the exit status; throws wan::Error.
 int run_generate(const Options& options);
 int run_show(const Options& options);
+int run_bench_command(const Options& options);
 
 /// The status for an error: 2 for what the caller asked wrongly, 1 for what failed.
 int exit_status(ErrorCode code) noexcept;

@@ -32,12 +32,17 @@ int run(int argc, char** argv) {
   using namespace wan::app;
   try {
     const Options options = parse_options(argc, argv);
-    return options.command == Command::generate ? run_generate(options) : run_show(options);
+    switch (options.command) {
+      case Command::generate: return run_generate(options);
+      case Command::show: return run_show(options);
+      case Command::bench: return run_bench_command(options);
+    }
+    return 1;
   } catch (const TextRequested& request) {
     fmt::print(stdout, "{}", request.text);
     return std::fflush(stdout) == 0 ? 0 : 1;
   } catch (const UsageError& e) {
-    return report(fmt::format("{}\nSee 'wan --help' and 'wan generate --help'.", e.what()), 2);
+    return report(fmt::format("{}\nSee 'wan --help' and 'wan COMMAND --help'.", e.what()), 2);
   } catch (const wan::Error& e) {
     return report(e.what(), exit_status(e.code()));
   } catch (const std::bad_alloc&) {

@@ -57,9 +57,11 @@ Options parse_options(int argc, const char* const* argv) {
 
   CLI::App& generate = *app.add_subcommand("generate", "Make a video from a prompt, or from a prompt and an image");
   CLI::App& show = *app.add_subcommand("show", "Print how a video was made, and the command that makes it again");
-  for (CLI::App* command : {&generate, &show}) command->allow_extras();
+  CLI::App& bench = *app.add_subcommand("bench", "Time the models on this machine, with synthetic weights");
+  for (CLI::App* command : {&generate, &show, &bench}) command->allow_extras();
   const auto generate_options = add_generate_flags(generate);
   const auto show_options = add_show_flags(show);
+  const auto bench_options = add_bench_flags(bench);
 
   try {
     app.parse(argc, argv);
@@ -81,8 +83,12 @@ Options parse_options(int argc, const char* const* argv) {
     if (const auto extras = show.remaining(); !extras.empty()) refuse_extras(show, extras);
     options.command = Command::show;
     options.show = show_options();
+  } else if (bench.parsed()) {
+    if (const auto extras = bench.remaining(); !extras.empty()) refuse_extras(bench, extras);
+    options.command = Command::bench;
+    options.bench = bench_options();
   } else {
-    throw UsageError("no command given; expected generate or show");
+    throw UsageError("no command given; expected generate, show or bench");
   }
   return options;
 }

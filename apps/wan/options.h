@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "wan/bench.h"
 #include "wan/wan.h"
 
 namespace wan::app {
@@ -14,7 +15,7 @@ struct Environment {
   int columns = 80;    ///< of the terminal when the program started
 };
 
-enum class Command { generate, show };
+enum class Command { generate, show, bench };
 
 struct GenerateOptions {
   EngineOptions engine;
@@ -31,12 +32,18 @@ struct ShowOptions {
   bool json = false;
 };
 
+struct BenchCommandOptions {
+  BenchOptions bench;
+  bool json = false;
+};
+
 /// Everything that the command line and the environment say.
 struct Options {
   Environment environment;
   Command command = Command::generate;
   GenerateOptions generate;
   ShowOptions show;
+  BenchCommandOptions bench;
 };
 
 /// --help or --version was asked for: print the text on stdout and end with status 0.

@@ -11,5 +11,6 @@ namespace wan::app {
 Environment read_environment();
 std::function<GenerateOptions()> add_generate_flags(CLI::App& command);
 std::function<ShowOptions()> add_show_flags(CLI::App& command);
+std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command);
 
 }  // namespace wan::app

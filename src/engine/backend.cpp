@@ -17,7 +17,7 @@ Backend make_backend(const std::string& device) {
           "[--device] '{}' is unknown; expected auto, cpu or cuda", device);
   if (device != "cpu")
     if (Backend gpu = make_cuda_backend(device == "cuda"); gpu.memory) return gpu;
-  return {not_owned(host_memory()), not_owned(ops::cpu_kernels()), nullptr, nullptr, DType::f32, "CPU"};
+  return {not_owned(host_memory()), not_owned(ops::cpu_kernels()), nullptr, nullptr, [] {}, DType::f32, "CPU"};
 }
 
 }  // namespace wan::engine

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@ struct Backend {
   std::shared_ptr<const ops::KernelTable> kernels;
   std::unique_ptr<weights::Upload> upload;  ///< absent on the CPU
   void* stream = nullptr;                   ///< absent on the CPU
+  std::function<void()> synchronise;        ///< waits for all that was queued; throws what it failed with
   DType compute = DType::f32;               ///< the precision that suits the device
   std::string name;                         ///< "CPU", "NVIDIA H100 80GB HBM3"
 };

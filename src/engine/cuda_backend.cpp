@@ -34,6 +34,7 @@ Backend make_cuda_backend(bool required) {
   backend.kernels = {gpu, gpu->kernels.get()};
   backend.upload = weights::make_cuda_upload(gpu->memory);
   backend.stream = gpu->stream.get();
+  backend.synchronise = [gpu] { cuda::check(cudaStreamSynchronize(gpu->stream.get())); };
   backend.compute = DType::bf16;
   backend.name = gpus[0].name;
   return backend;

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "engine/ranges.h"
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "io/text_clean.h"
@@ -13,30 +14,7 @@ namespace wan::engine {
 namespace {
 
 constexpr auto invalid = ErrorCode::invalid_argument;
-constexpr int64_t max_positions = 1024;  // upstream's RoPE tables end here, per axis
-constexpr int max_steps = 1000;          // a schedule of the 1000 training timesteps
-
-void check_multiple(const char* flag, int64_t value, int64_t step) {
-  const int64_t max = max_positions * step;
-  require(value >= step && value <= max, invalid, "[{}] {} is out of range; expected {} to {}", flag, value, step, max);
-  const int64_t below = value / step * step;
-  require(value % step == 0, invalid,
-          "[{}] {} is not a multiple of {}, which this model needs; the nearest are {} and {}", flag, value, step,
-          below, below + step);
-}
-
-void check_frames(int64_t frames, int64_t stride) {
-  const int64_t max = (max_positions - 1) * stride + 1;
-  require(frames >= 1 && frames <= max, invalid, "[--frame_num] {} is out of range; expected 1 to {}", frames, max);
-  const int64_t below = (frames - 1) / stride * stride + 1;
-  require(frames == below, invalid, "[--frame_num] {} is not {}n + 1; the nearest are {} and {}", frames, stride, below,
-          below + stride);
-}
-
-void check_number(const char* flag, double value, double low, double high) {
-  require(std::isfinite(value) && value >= low && value <= high, invalid, "[{}] {} is out of range; expected {} to {}",
-          flag, value, low, high);
-}
+constexpr int max_steps = 1000;  // a schedule of the 1000 training timesteps
 
 /// Defaults of the task (and checkpoint) where the request says nothing.
 void fill_defaults(Request& r, const pipeline::TaskDefaults& d) {
@@ -60,7 +38,7 @@ void fill_defaults(Request& r, const pipeline::TaskDefaults& d) {
 void check_ranges(const Request& r, const ModelsOnDisk& models) {
   check_multiple("--size width", *r.width, models.width_step());
   check_multiple("--size height", *r.height, models.height_step());
-  check_frames(*r.frames, models.vae_config().stride_t());
+  check_frames("--frame_num", *r.frames, models.vae_config().stride_t());
   check_number("--sample_steps", *r.steps, 1, max_steps);
   check_number("--sample_shift", *r.shift, 1e-3, 1000);
   check_number("--sample_guide_scale", *r.guidance_low, 0, 100);

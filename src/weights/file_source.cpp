@@ -9,10 +9,27 @@
 namespace wan::weights {
 namespace {
 
-DType target_dtype(WeightKind kind, DType file, const Policy& policy) {
+/// [O, I, K...] to [O, KT, KH, KW, I]; a missing KT is 1.
+Shape conv_shape(const Shape& file) {
+  if (file.rank() == 4) return {file[0], 1, file[2], file[3], file[1]};
+  return {file[0], file[2], file[3], file[4], file[1]};
+}
+
+/// Whether the file's own bytes can serve as the tensor.
+bool usable_in_place(const io::TensorEntry& entry, const WeightSpec& spec, const Policy& policy) {
+  if (policy.memory->device().kind != Device::Kind::cpu || spec.kind == WeightKind::conv) return false;
+  if (entry.dtype != bound_dtype(spec.kind, entry.dtype, policy.compute)) return false;
+  if (policy.round_to_bf16 && entry.dtype == DType::f32) return false;
+  const auto address = reinterpret_cast<uintptr_t>(io::bytes(entry).data());
+  return address % static_cast<uintptr_t>(size_of(entry.dtype)) == 0;
+}
+
+}  // namespace
+
+DType bound_dtype(WeightKind kind, DType file, DType compute) noexcept {
   switch (kind) {
     case WeightKind::matrix:
-    case WeightKind::conv: return policy.compute;
+    case WeightKind::conv: return compute;
     case WeightKind::vector:
     case WeightKind::exact: return DType::f32;
     case WeightKind::table: return file;
@@ -20,28 +37,11 @@ DType target_dtype(WeightKind kind, DType file, const Policy& policy) {
   return DType::f32;
 }
 
-/// [O, I, K...] to [O, KT, KH, KW, I]; a missing KT is 1.
-Shape conv_shape(const Shape& file) {
-  if (file.rank() == 4) return {file[0], 1, file[2], file[3], file[1]};
-  return {file[0], file[2], file[3], file[4], file[1]};
-}
-
 Shape bound_shape(WeightKind kind, const Shape& file) {
   if (kind == WeightKind::vector) return {file.numel()};
   if (kind == WeightKind::matrix && file.rank() > 2) return {file[0], file.numel() / file[0]};
   return kind == WeightKind::conv ? conv_shape(file) : file;
 }
-
-/// Whether the file's own bytes can serve as the tensor.
-bool usable_in_place(const io::TensorEntry& entry, const WeightSpec& spec, const Policy& policy) {
-  if (policy.memory->device().kind != Device::Kind::cpu || spec.kind == WeightKind::conv) return false;
-  if (entry.dtype != target_dtype(spec.kind, entry.dtype, policy)) return false;
-  if (policy.round_to_bf16 && entry.dtype == DType::f32) return false;
-  const auto address = reinterpret_cast<uintptr_t>(io::bytes(entry).data());
-  return address % static_cast<uintptr_t>(size_of(entry.dtype)) == 0;
-}
-
-}  // namespace
 
 ShapeOf shape_of(const io::TensorIndex& index) {
   return [&index](const std::string& name) -> std::optional<Shape> {
@@ -92,7 +92,7 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
     // Tensor views are not const-qualified; nothing writes to weights.
     const bool in_place = usable_in_place(entry, spec, policy);
     void* data = in_place ? const_cast<std::byte*>(io::bytes(entry).data()) : nullptr;
-    tensors_.emplace_back(data, target_dtype(spec.kind, entry.dtype, policy), bound_shape(spec.kind, spec.shape),
+    tensors_.emplace_back(data, bound_dtype(spec.kind, entry.dtype, policy.compute), bound_shape(spec.kind, spec.shape),
                           device);
     if (in_place) {
       const bool seen = std::ranges::any_of(mapped_, [&](const auto& m) { return m.file == entry.file; });

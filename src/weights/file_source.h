@@ -21,6 +21,10 @@ struct Policy {
   int threads = 1;                   ///< of the host, to read and convert for an upload
 };
 
+/// Dtype and shape in memory of a tensor that a file has as `file`; see WeightKind.
+DType bound_dtype(WeightKind kind, DType file, DType compute) noexcept;
+Shape bound_shape(WeightKind kind, const Shape& file);
+
 /// A checkpoint's shapes, for the models' inference. `index` must outlive the function.
 ShapeOf shape_of(const io::TensorIndex& index);
 

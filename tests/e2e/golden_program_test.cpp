@@ -143,5 +143,74 @@ TEST_F(GoldenProgram, PromptFileAndFramesFolder) {
   EXPECT_EQ(start({WAN_PROGRAM, "show", "f_0002"}).status, 0);
 }
 
+TEST_F(GoldenProgram, BenchTimesEveryPartOfACheckpointsDimensions) {
+  const std::vector<std::string> command = {
+      WAN_PROGRAM, "bench", "--task",   "i2v-A14B", "--ckpt_dir", kGolden + "Wan2.2-I2V-A14B",
+      "--size",    "64*64", "--frames", "5",        "--device",   "cpu",
+      "--dtype",   "bf16",  "--runs",   "2",        "--threads",  "2",
+      "--json"};
+  const Outcome o = start(command);
+  ASSERT_EQ(o.status, 0) << o.err;
+  const json report = json::parse(o.out);
+  EXPECT_EQ(report.at("task"), "i2v-A14B");
+  EXPECT_EQ(report.at("size"), "64*64");
+  EXPECT_EQ(report.at("frames"), 5);
+  EXPECT_EQ(report.at("device"), "CPU");
+  EXPECT_EQ(report.at("dtype"), "bf16");
+  EXPECT_TRUE(report.at("rates").is_null());
+  std::vector<std::string> names;
+  for (const json& part : report.at("parts")) {
+    names.push_back(part.at("part"));
+    EXPECT_EQ(part.at("seconds").size(), 2u);
+    EXPECT_GT(part.at("median_seconds").get<double>(), 0);
+    EXPECT_GT(part.at("tflop").get<double>(), 0);
+    EXPECT_GT(part.at("weight_bytes").get<double>(), 0);
+    EXPECT_GT(part.at("peak_bytes").get<double>(), part.at("weight_bytes").get<double>());
+    EXPECT_TRUE(part.at("finite").get<bool>());
+    EXPECT_TRUE(part.at("share_of_floor").is_null());  // no CPU's rates are known
+    double tflop = 0;
+    for (const json& family : part.at("families")) tflop += family.at("tflop").get<double>();
+    EXPECT_NEAR(tflop, part.at("tflop").get<double>(), 1e-9);
+  }
+  EXPECT_THAT(names, ElementsAre("dit", "vae_encode", "vae_decode", "t5"));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST_F(GoldenProgram, BenchWithFewerLayersExtrapolatesAndSaysSo) {
+  const auto dit = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {WAN_PROGRAM, "bench", "--ckpt_dir", kGolden + "Wan2.2-T2V-A14B",
+                                    "--size",    "96*64", "--frames",   "5",
+                                    "--device",  "cpu",   "--what",     "dit",
+                                    "--runs",    "1",     "--threads",  "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return start(all);
+  };
+  const json whole = json::parse(dit({"--json"}).out).at("parts").at(0);
+  const json part = json::parse(dit({"--json", "--layers", "1"}).out).at("parts").at(0);
+  EXPECT_EQ(whole.at("extrapolated"), false);
+  EXPECT_EQ(part.at("extrapolated"), true);
+  EXPECT_EQ(part.at("layers_run"), 1);
+  EXPECT_NEAR(part.at("tflop").get<double>() / whole.at("tflop").get<double>(), 1, 1e-6);
+  EXPECT_EQ(part.at("weight_bytes"), whole.at("weight_bytes"));
+  EXPECT_THAT(dit({"--layers", "1"}).out, HasSubstr("extrapolated from 1 of 2 layers"));
+}
+
+TEST_F(GoldenProgram, BenchRefusesWhatNoModelCanHave) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--size", "97*64"}, "96 and 112"},     {{"--frames", "82"}, "81 and 85"},
+      {{"--layers", "41"}, "1 to 40"},         {{"--layers", "0"}, "1 or more"},
+      {{"--runs", "0"}, "1 or more"},          {{"--what", "audio"}, "dit, vae, t5 or all"},
+      {{"--task", "s2v-14B"}, "t2v-A14B"},     {{"--device", "tpu"}, "auto, cpu or cuda"},
+      {{"--run", "2"}, "did you mean --runs?"}};
+  for (const auto& [arguments, says] : cases) {
+    std::vector<std::string> all = {WAN_PROGRAM, "bench"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Outcome o = start(all);
+    EXPECT_EQ(o.status, 2) << o.err;
+    EXPECT_EQ(o.out, "");
+    EXPECT_THAT(o.err, AllOf(StartsWith("wan: error: "), HasSubstr(says)));
+  }
+}
+
 }  // namespace
 }  // namespace wan::e2e

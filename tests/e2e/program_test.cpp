@@ -12,6 +12,7 @@ namespace {
 
 using nlohmann::json;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::MatchesRegex;
@@ -47,7 +48,7 @@ TEST_F(Program, VersionAndHelp) {
   EXPECT_EQ(version.out, "wan 0.0.test\n");
   const Outcome help = wan({"--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show")));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show"), HasSubstr("bench")));
   const Outcome generate_help = wan({"generate", "--help"});
   EXPECT_EQ(generate_help.status, 0);
   EXPECT_THAT(generate_help.out,
@@ -211,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(Program, WhatIsMissingIsNamed) {
   const Outcome none = wan({});
   EXPECT_EQ(none.status, 2);
-  EXPECT_THAT(none.err, HasSubstr("expected generate or show"));
+  EXPECT_THAT(none.err, HasSubstr("expected generate, show or bench"));
   const Outcome image = wan({"generate", "--prompt", "x", "--image", "cat.png"});
   EXPECT_EQ(image.status, 2);
   EXPECT_THAT(image.err, HasSubstr("--ckpt_dir is missing"));
@@ -344,6 +345,22 @@ TEST_F(Program, ShowRefusesFilesWithoutARequest) {
   EXPECT_EQ(wan({"show", "damaged.mp4"}).status, 1);
   EXPECT_EQ(wan({"show", "missing.mp4"}).status, 1);
   EXPECT_EQ(wan({"show", "a", "b"}).status, 2);
+}
+
+TEST_F(Program, BenchPrintsATableOrOneJsonObject) {
+  const Outcome table = wan({"bench", "--size", "832*480", "--layers", "4"});
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_EQ(table.err, "dit: made up\n");
+  EXPECT_THAT(table.out,
+              AllOf(HasSubstr("832*480"), HasSubstr("extrapolated from 4 of 40 layers"),
+                    ContainsRegex("whole +2 +100 +50.0 +75.0 % +3.00 GB"),
+                    ContainsRegex("linear +1.5 +100 +66.7 +83.3 %"), ContainsRegex("norms +0.5 +0 +- +50.0 %")));
+  const Outcome object = wan({"bench", "--json"});
+  const json part = json::parse(object.out).at("parts").at(0);
+  EXPECT_EQ(part.at("tflop_per_second"), 50.0);
+  EXPECT_EQ(part.at("share_of_floor"), 0.75);
+  EXPECT_TRUE(part.at("families").at(1).at("tflop_per_second").is_null());
+  EXPECT_THAT(wan({"bench", "--help"}).out, AllOf(HasSubstr("Usage: wan bench"), HasSubstr("--layers")));
 }
 
 TEST_F(Program, AClosedStdoutIsAnErrorNotADeath) {

@@ -1,0 +1,41 @@
+#include "bench/rates.h"
+
+#include <algorithm>
+
+namespace wan::bench {
+namespace {
+
+constexpr double tera = 1e12;
+
+constexpr Rates h100{"NVIDIA H100 80GB HBM3",
+                     "cuBLASLt and cuDNN 9.19 (CUDA 13, PyTorch 2.11) on one H100 80GB, medians, 2026-11-23",
+                     745 * tera,  // 707 to 810 over the models' shapes
+                     580 * tera,  // 572 to 588 at 75,600 tokens and 40 heads, 560 to 622 at 27,280 and 24
+                     2.97 * tera};
+
+struct ConvRate {
+  int64_t channels;
+  double rate;
+};
+// NDHWC bf16: 96->3 at 720x1280; 96->96; 192 at 360x640; VAE 2.2's 256 at 352x640; 384 at 180x320; 512; 1024.
+constexpr ConvRate conv_rates[] = {{12, 20 * tera},   {96, 245 * tera},  {192, 609 * tera}, {256, 809 * tera},
+                                   {384, 587 * tera}, {512, 729 * tera}, {1024, 745 * tera}};
+
+}  // namespace
+
+double Rates::conv(int64_t channels) const noexcept {
+  for (const ConvRate& r : conv_rates)
+    if (channels <= r.channels) return r.rate;
+  return std::end(conv_rates)[-1].rate;
+}
+
+const Rates* find_rates(const std::string& gpu) noexcept { return gpu == h100.gpu ? &h100 : nullptr; }
+
+double floor_seconds(const Rates& rates, const ops::OpWork& work) noexcept {
+  double rate = rates.linear;
+  if (work.kind == ops::WorkKind::conv) rate = rates.conv(work.channels);
+  if (work.kind == ops::WorkKind::self_attention || work.kind == ops::WorkKind::cross_attention) rate = rates.attention;
+  return std::max(work.flop / rate, work.bytes / rates.copy);
+}
+
+}  // namespace wan::bench
