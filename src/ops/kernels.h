@@ -194,9 +194,12 @@ struct AllFiniteArgs {
   bool* result = nullptr;
 };
 
+template <class Args>
+using Kernel = void (*)(Context&, const Args&);
+
 struct KernelTable {
   const char* name = "";
-#define WAN_ENTRY(op, Args) void (*op)(Context&, const Args&) = nullptr;
+#define WAN_ENTRY(op, Args) Kernel<Args> op = nullptr;
   WAN_FOR_EACH_OP(WAN_ENTRY)
 #undef WAN_ENTRY
 };
