@@ -10,7 +10,7 @@
 namespace wan {
 namespace {
 
-constexpr int64_t alignment = 64;
+constexpr int64_t alignment = 256;  // cuBLASLt demands it of its workspace
 constexpr int64_t first_block = int64_t{1} << 20;
 
 class HostMemory final : public MemoryResource {

@@ -8,7 +8,7 @@
 
 namespace wan {
 
-/// Gives and takes back memory of one device. Implementations: host (64-byte aligned), dry (addresses
+/// Gives and takes back memory of one device. Implementations: host (256-byte aligned), dry (addresses
 /// that exist nowhere, for the planner), and one per accelerator.
 class MemoryResource {
  public:
@@ -99,7 +99,7 @@ class Arena {
   };
   Scope scope() noexcept { return Scope(*this); }
 
-  /// Uninitialised, 64-byte aligned, contiguous. Throws Error(out_of_memory).
+  /// Uninitialised, 256-byte aligned, contiguous. Throws Error(out_of_memory).
   Tensor make(DType dtype, const Shape& shape);
   MemoryResource& memory() const noexcept { return *memory_; }
   int64_t peak() const noexcept { return peak_; }

@@ -25,7 +25,7 @@ TEST(Arena, GivesBackWhatAScopeTook) {
   }
   EXPECT_EQ(bytes(arena, 10).data, inside);
   EXPECT_NE(kept.data, inside);
-  EXPECT_EQ(arena.peak(), 128 + 1024 + 3 * mib);
+  EXPECT_EQ(arena.peak(), 256 + 1024 + 3 * mib);
 }
 
 // Growing tensors, as a decoder's: without merging, every block that was too small would stay.

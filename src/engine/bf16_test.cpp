@@ -67,9 +67,9 @@ std::pair<double, double> errors(const test::GoldenCase& c, DType compute, const
   test::CpuContext cpu(compute);
   cpu.ctx.kernels = &kernels;
   LoadedModels loaded;
-  loaded.policy = loaded.dit_policy = {compute, round_weights, &host_memory()};
+  loaded.text_policy = loaded.policy = loaded.dit_policy = {compute, round_weights, &host_memory()};
   const Hooks hooks;
-  Generation(cpu.ctx, models, loaded, prepared, hooks).run({});
+  Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({});
 
   const test::Expected got(r.dump), want(test::golden_folder + "expected.safetensors");
   const std::string prefix = std::string(c.name) + ".";

@@ -26,15 +26,23 @@ struct Engine::Impl {
     ctx.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
     ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
     loaded.policy = {ctx.compute, false, backend.memory.get(), backend.upload.get(), ctx.threads};
-    loaded.dit_policy = loaded.policy;
+    loaded.text_policy = loaded.dit_policy = loaded.policy;
     loaded.dit_policy.round_to_bf16 = options.convert_model_dtype;
+    text_ctx = ctx;
+    if (options.t5_cpu) {
+      text_ctx.arena = &host_arena;
+      text_ctx.kernels = &ops::cpu_kernels();
+      text_ctx.stream = nullptr;
+      loaded.text_policy.memory = &host_memory();
+      loaded.text_policy.upload = nullptr;
+    }
   }
 
   EngineOptions options;  // with the precision that `precision` left open
   engine::ModelsOnDisk models;
   engine::Backend backend;
-  Arena arena;
-  Context ctx;
+  Arena arena, host_arena{host_memory()};
+  Context ctx, text_ctx;
   engine::LoadedModels loaded;
   std::string fingerprint;  // made at its first use
 };
@@ -55,7 +63,7 @@ Result Engine::generate(const Request& request, const Hooks& hooks) {
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);
-  engine::Generation generation(impl_->ctx, impl_->models, impl_->loaded, prepared, hooks);
+  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, impl_->loaded, prepared, hooks);
   generation.run(request.metadata ? result.metadata : std::string());
 
   result.output = prepared.request.output;

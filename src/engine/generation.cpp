@@ -9,9 +9,10 @@
 
 namespace wan::engine {
 
-Generation::Generation(Context& ctx, const ModelsOnDisk& models, LoadedModels& loaded, const PreparedRequest& prepared,
-                       const Hooks& hooks)
+Generation::Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& models, LoadedModels& loaded,
+                       const PreparedRequest& prepared, const Hooks& hooks)
     : ctx_(ctx),
+      text_ctx_(text_ctx),
       models_(models),
       loaded_(loaded),
       prepared_(prepared),
@@ -22,6 +23,7 @@ Generation::Generation(Context& ctx, const ModelsOnDisk& models, LoadedModels& l
     ctx_.poll = [cancel = hooks.cancel] {
       require(!cancel->load(), ErrorCode::cancelled, "[generate] stopped as asked");
     };
+  text_ctx_.poll = ctx_.poll;
   if (dump_.wanted())
     ctx_.trace = [this](std::string_view name, const Tensor& value) { dump_.add(name, value, ctx_.arena->memory()); };
 }
@@ -69,13 +71,17 @@ TextStates Generation::encode_text() {
   dump_.add_ids("ids.cond", ids[0]);
   if (guided()) dump_.add_ids("ids.uncond", ids[1]);
 
-  const auto encoder = models_.load_umt5(loaded_.policy);
-  const auto scope = ctx_.arena->scope();
-  const std::vector<Tensor> states = models::umt5_encode(ctx_, encoder->model(), ids);
+  const auto encoder = models_.load_umt5(loaded_.text_policy);
+  MemoryResource &memory = ctx_.arena->memory(), &text_memory = text_ctx_.arena->memory();
+  const auto scope = text_ctx_.arena->scope();
+  const std::vector<Tensor> states = models::umt5_encode(text_ctx_, encoder->model(), ids);
   const auto keep = [&](const Tensor& state) {
-    OwnedTensor owned(ctx_.arena->memory(), DType::f32, state.shape);
-    ops::copy(ctx_, state, owned.tensor);
-    return owned;
+    OwnedTensor made(text_memory, DType::f32, state.shape);
+    ops::copy(text_ctx_, state, made.tensor);
+    if (&text_memory == &memory) return made;
+    OwnedTensor there(memory, DType::f32, state.shape);  // --t5_cpu: from the host to the GPU
+    memory.upload(there.tensor.data, made.tensor.data, made.tensor.nbytes());
+    return there;
   };
   TextStates text;
   text.cond = keep(states[0]);
@@ -146,7 +152,7 @@ OwnedTensor Generation::make_noise() {
 OwnedTensor Generation::sample() {
   const Request& r = prepared_.request;
   const TextStates text = encode_text();
-  ctx_.arena->release();
+  text_ctx_.arena->release();
   const ImageCondition image = encode_image();
   ctx_.arena->release();
   OwnedTensor latent = make_noise();

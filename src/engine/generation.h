@@ -15,8 +15,9 @@ namespace wan::engine {
 
 /// What stays loaded between generations of one engine.
 struct LoadedModels {
-  weights::Policy policy;      ///< of text encoder and VAE
-  weights::Policy dit_policy;  ///< the same, with --convert_model_dtype
+  weights::Policy policy;       ///< of the VAE
+  weights::Policy text_policy;  ///< of the text encoder
+  weights::Policy dit_policy;   ///< as the VAE's, with --convert_model_dtype
   std::map<pipeline::Expert, std::unique_ptr<LoadedDit>> experts;
 };
 
@@ -33,8 +34,9 @@ struct ImageCondition {
 
 class Generation {
  public:
-  Generation(Context& ctx, const ModelsOnDisk& models, LoadedModels& loaded, const PreparedRequest& prepared,
-             const Hooks& hooks);
+  /// `text_ctx` computes the text states; it may be on another device.
+  Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& models, LoadedModels& loaded,
+             const PreparedRequest& prepared, const Hooks& hooks);
 
   /// Runs all stages; `metadata` is stored in the output unless empty.
   void run(const std::string& metadata);
@@ -50,7 +52,7 @@ class Generation {
   void save_latents(const Tensor& latent, const std::filesystem::path& path);
   bool guided() const noexcept;
 
-  Context ctx_;
+  Context ctx_, text_ctx_;
   const ModelsOnDisk& models_;
   LoadedModels& loaded_;
   const PreparedRequest& prepared_;

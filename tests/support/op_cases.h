@@ -175,7 +175,7 @@ inline void add_attention_cases(std::vector<OpCase>& cases, DType dtype) {
                          const auto rows = [&](int64_t n) {  // [n, heads, d] with strided rows
                            Tensor t = make.strided(dtype, n, heads * d, 11);
                            const int64_t stride = t.stride(0);
-                           t = Tensor(t.data, dtype, {n, heads, d});
+                           t = Tensor(t.data, dtype, {n, heads, d}, t.device);
                            t.strides[0] = stride;
                            return t;
                          };

@@ -30,10 +30,11 @@ from vae import Vae
 FILES = {"t2v": {"high": "t2v_high.pt", "low": "t2v_low.pt"}, "ti2v": {"high": "ti2v.pt", "low": "ti2v.pt"}}
 
 
-def unseen_prompts(n: int = 200) -> tuple[world.Scenes, list[str], list[list[dict]]]:
-    """The fixed evaluation set: scenes of held-out combinations, captions in held-out wordings, expected objects."""
-    scenes = world.sample_scenes(n, seed=90, unseen=True, two_share=1 / 9)  # two objects: one of nine kinds of motion
-    prompts, _ = captions.captions(scenes, seed=91, unseen=True)
+def unseen_prompts(n: int = 200, choosing: bool = False) -> tuple[world.Scenes, list[str], list[list[dict]]]:
+    """The fixed evaluation set: scenes of held-out combinations, captions in held-out wordings, expected objects.
+    `choosing`: another set of the same kind, to choose settings by."""
+    scenes = world.sample_scenes(n, seed=190 if choosing else 90, unseen=True, two_share=1 / 9)  # a ninth has two objects
+    prompts, _ = captions.captions(scenes, seed=191 if choosing else 91, unseen=True)
     return scenes, prompts, [expected(scenes.take(i)) for i in range(n)]
 
 
@@ -93,19 +94,19 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--image", action="store_true")
+    parser.add_argument("--choosing", action="store_true", help="on another set of prompts, to choose settings by")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.backends.cudnn.benchmark = False
     tokenizer, text, experts, vae = load_models(args.out, args.model, args.device)
-    scenes, prompts, wanted = unseen_prompts(args.count)
+    scenes, prompts, wanted = unseen_prompts(args.count, args.choosing)
     z = 16 if args.model == "t2v" else 48
-    side = 16 if args.model == "t2v" else 10
-    noise = noise_for(args.count, (z, 9, side, side), args.seed, args.device)
+    noise = noise_for(args.count, (z, 9, 16, 16), args.seed, args.device)
     given = image = None
     if args.image:
         given = world.render(scenes, train.SIZE["2.2"], args.device, frames=1)
         image = torch.cat([vae.encode(c) for c in given.split(50)]).detach()
-    name = args.model + ("_image" if args.image else "")
+    name = args.model + ("_image" if args.image else "") + (".choosing" if args.choosing else "")
     results_file = args.out / f"eval.{name}.json"
     results = json.loads(results_file.read_text()) if results_file.exists() else []
     dtype = torch.bfloat16 if args.device == "cuda" else None

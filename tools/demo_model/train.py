@@ -1,9 +1,8 @@
-"""Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, the T2V experts, the TI2V model.
+"""Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, a base transformer for all noise levels,
+and from it the T2V experts and the TI2V model.
 
-    python train.py --out work --stage text --seconds 40
-    python train.py --out work --stage vae21 --seconds 150      (vae22 likewise)
-    python train.py --out work --stage t2v --seconds 500        (both experts)
-    python train.py --out work --stage ti2v --seconds 300
+    python train.py --out work                      everything, in about 25 minutes on one H100
+    python train.py --out work --stage NAME         one stage; --seconds or --steps: another length
 
 A stage needs what the earlier ones left in the folder, resumes where it was stopped, and is skipped when it is done.
 `--tiny` shrinks everything for a trial on a CPU.
@@ -32,11 +31,14 @@ from vae import Vae
 FRAMES = 33
 CAPTION_LENGTH = 47
 VOCABULARY = 1000
-SIZE = {"2.1": 128, "2.2": 160}
+SIZE = {"2.1": 128, "2.2": 256}
 WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
 T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
 TI2V = dataclasses.replace(T2V, channels=48)
-KEPT = 16  # channels of the 2.2 latents that carry anything
+STAGES = {"text": 25, "vae21": 140, "decoder21": 150, "vae22": 240, "decoder22": 90, "base": 500, "t2v_high": 90,
+          "t2v_low": 90, "ti2v": 70}  # seconds
+KEPT = 16  # channels of the 2.2 latents that carry anything: those of VAE 2.1 at half the size
+BLUR = 0.08  # noise on latents that a decoder learns from: a transformer's are not perfect either
 BOUNDARY = 0.875
 SHIFT = 5.0
 SLOTS = {"count": 2, "background": 9, "colour0": 11, "shape0": 7, "motion0": 9, "size0": 4,
@@ -80,7 +82,7 @@ def train_text(args, folder: Path):
     device, tiny = args.device, args.tiny
     probe = Probe(TextEncoder(tokenizer.size)).to(device)
     optimiser = Optimiser(probe, 2e-3, lambda n, p: False)
-    run = Run("text", folder, probe, optimiser, args.steps, args.seconds, average=0.998)
+    run = Run("text", folder, probe, optimiser, args.steps, args.stage_seconds, average=0.998)
     n = 2000 if tiny else 60000
     scenes = world.sample_scenes(n, seed=21)
     texts, labels = captions.captions(scenes, seed=22)
@@ -128,15 +130,36 @@ def speed_up(model: Vae, device: str) -> Vae:
     return model
 
 
-def train_vae(args, folder: Path, version: str):
+def picture_loss(out, video):
+    """What a reconstruction costs, and its mean squared error to log."""
+    d = out - video
+    l1, mse = d.abs().mean(), d.pow(2).mean()
+    slope = sum(d.diff(dim=i).abs().mean() for i in (-1, -2))
+    return l1 + 4 * mse + 0.5 * slope, mse
+
+
+def matrices(n: str, p: nn.Parameter) -> bool:
+    return p.dim() >= 4 and p.shape[0] > 12 and n.count(".") > 2
+
+
+def draw_bytes(scenes: world.Scenes, size: int, device: str, also=None) -> torch.Tensor:
+    """The scenes as bytes; also(video) sees each chunk in -1..1."""
+    chunks = []
+    for i in range(0, len(scenes), 20):
+        video = world.render(scenes.take(slice(i, i + 20)), size, device)
+        chunks.append(((video + 1) * 127.5).round().byte())
+        if also:
+            also(video)
+    return torch.cat(chunks)
+
+
+def train_vae21(args, folder: Path):
     device, tiny = args.device, args.tiny
-    size = 64 if tiny else SIZE[version]
-    model = speed_up(Vae(version, *WIDTH[version]).to(device), device)
-    optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() >= 4 and p.shape[0] > 12 and n.count(".") > 2)
-    run = Run("vae" + version.replace(".", ""), folder, model, optimiser, args.steps, args.seconds)
-    scenes = world.sample_scenes(20 if tiny else 2500, seed=31)
-    clips = torch.cat([((world.render(scenes.take(slice(i, i + 20)), size, device) + 1) * 127.5).round().byte()
-                       for i in range(0, len(scenes), 20)])
+    size = 64 if tiny else SIZE["2.1"]
+    model = speed_up(Vae("2.1", *WIDTH["2.1"]).to(device), device)
+    optimiser = Optimiser(model, 2e-3, matrices)
+    run = Run("vae21", folder, model, optimiser, args.steps, args.stage_seconds)
+    clips = draw_bytes(world.sample_scenes(20 if tiny else 2500, seed=31), size, device)
     batch = 2 if tiny else args.batch or 8
 
     def make_step(count, frames):
@@ -147,16 +170,12 @@ def train_vae(args, folder: Path, version: str):
             video = video.index_select(2, first + torch.arange(frames, device=device)).float() / 127.5 - 1
             with autocast(device):
                 mean, log_variance = model.moments(video)
-                latent = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-                out = model.reconstruct(latent)
-            d = out - video
-            l1, mse = d.abs().mean(), d.pow(2).mean()
-            slope = sum(d.diff(dim=i).abs().mean() for i in (-1, -2))
+                out = model.reconstruct(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
+            cost, mse = picture_loss(out, video)
             kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-            loss = l1 + 4 * mse + 0.5 * slope + 3e-4 * kl
+            loss = cost + 3e-4 * kl
             loss.backward()
-            values = {"loss": loss, "l1": l1, "mse": mse, "kl": kl}
-            return {"norm": optimiser.step(), **{k: v.detach() for k, v in values.items()}}
+            return {"norm": optimiser.step(), "loss": loss.detach(), "mse": mse.detach(), "kl": kl.detach()}
 
         return Graphed(work, device)
 
@@ -171,8 +190,72 @@ def train_vae(args, folder: Path, version: str):
         for i in range(0, len(sample), 32):
             with autocast(device):
                 moments.append(model.moments(world.render(sample.take(slice(i, i + 32)), size, device))[0])
-        model.fold(torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1), KEPT if version == "2.2" else None)
-    torch.save(model.state_dict(), folder / f"{run.name}.pt")
+        model.fold(torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1))
+    torch.save(model.state_dict(), folder / "vae21.pt")
+    check_vae(args, folder, "2.1", run)
+
+
+def train_on_latents(args, folder: Path, name: str):
+    """A VAE on given latents.
+
+    decoder21, decoder22: the decoder of a trained VAE learns on, for its own latents. vae22: for clips of twice the size,
+    the encoder learns to give the latents that VAE 2.1 has for the clips at 128x128, in its first KEPT channels, and the
+    decoder to draw from them. So all transformers see latents of one kind.
+    """
+    device, tiny = args.device, args.tiny
+    new, version = name == "vae22", "2.2" if name.endswith("22") else "2.1"
+    size = 64 if tiny else SIZE[version]
+    source = "2.1" if new else version
+    teacher = speed_up(load(Vae(source, *WIDTH[source]), folder / f"vae{source.replace('.', '')}.pt", device), device)
+    model = Vae(version, *WIDTH[version]).to(device)
+    if not new:
+        model.load_state_dict(teacher.state_dict())
+        model.encoder.requires_grad_(False)
+        model.conv1.requires_grad_(False)
+    speed_up(model, device)
+    optimiser = Optimiser(model, 2e-3 if new else 1e-3, matrices)
+    run = Run(name, folder, model, optimiser, args.steps, args.stage_seconds)
+    n = 20 if tiny else 2500
+    scenes = world.sample_scenes(3 * n, seed=35)  # small ones, and those with corners, are hardest: they come more often
+    hard = 1 + (scenes.size[:, 0] == 0) + 2 * np.isin(scenes.shape[:, 0], [world.SHAPES.index(s) for s in ("star", "cross")])
+    scenes = scenes.take(np.random.default_rng(36).choice(3 * n, n, replace=False, p=hard / hard.sum()))
+    latents = []
+
+    @torch.no_grad()
+    def keep_latents(video):
+        with autocast(device):
+            latents.append(teacher.encode(F.avg_pool3d(video, (1, 2, 2)) if new else video)[:, :KEPT].bfloat16())
+
+    clips, latents = draw_bytes(scenes, size, device, keep_latents), torch.cat(latents)
+    batch = 2 if tiny else args.batch or 8
+
+    def make_step(count, frames):
+        def work():
+            optimiser.clear()
+            pick = torch.randint(0, n, (count,), device=device)
+            video = clips[pick][:, :, :frames].float() / 127.5 - 1
+            z = wanted = latents[pick][:, :, :(frames + 3) // 4].float()
+            match = torch.zeros((), device=device)
+            with autocast(device):
+                if new:
+                    z = model.encode(video)[:, :KEPT]
+                    match = (z - wanted).pow(2).mean()
+                    z = torch.where(torch.rand(count, 1, 1, 1, 1, device=device) < 0.5, z, wanted)
+                z = F.pad(z + BLUR * torch.randn_like(z), (0, 0) * 3 + (0, model.z - KEPT))
+                out = model.draw(z)
+            cost, mse = picture_loss(out, video)
+            loss = cost + 0.3 * match
+            loss.backward()
+            return {"norm": optimiser.step(), "loss": loss.detach(), "mse": mse.detach(), "match": match.detach()}
+
+        return Graphed(work, device)
+
+    short, whole = make_step(batch, 5 if tiny else 17), make_step(max(batch // 2, 1), FRAMES)
+    for _ in run:
+        run.advance(short if run.progress < 0.75 else whole)
+    model = run.finish()
+    model.close(KEPT)
+    torch.save(model.state_dict(), folder / f"vae{version.replace('.', '')}.pt")
     check_vae(args, folder, version, run)
 
 
@@ -226,19 +309,12 @@ def make_data(args, folder: Path, version: str, tokenizer: Tokenizer):
 
 def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high: float, data, text: TextEncoder,
               tokenizer: Tokenizer, seconds, start: Path | None = None, image_share: float = 0.0):
-    """One diffusion transformer, trained where its sigma lies in low..high."""
-    if (folder / f"{name}.pt").exists():
-        print(name, "is done", flush=True)
-        return
+    """One diffusion transformer, trained where its sigma lies in low..high, from the weights in `start` if it exists."""
     device, tiny = args.device, args.tiny
     latents, ids = data
     model = Dit(config).to(device)
-    start = folder / f"{name}.start.pt" if (folder / f"{name}.start.pt").exists() else start  # to go on from earlier weights
-    if start:
-        weights = torch.load(start, map_location=device, weights_only=True)
-        if start.name.startswith("t2v") and name == "ti2v":  # other latents: keep the inside, learn the ends anew
-            weights = {k: v for k, v in weights.items() if not k.startswith(("patch_embedding", "head.head"))}
-        model.load_state_dict({**model.state_dict(), **weights})
+    if start and start.exists():
+        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() == 2 and "blocks." in n or n == "time_projection.1.weight",
                           matrix_lr=args.matrix_lr)
     run = Run(name, folder, model, optimiser, args.steps, seconds, average=0.9985)
@@ -301,47 +377,44 @@ def widen(state: dict, few: int, many: int) -> dict:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stage", choices=("text", "vae21", "vae22", "t2v", "ti2v"), required=True)
+    parser.add_argument("--stage", choices=("all", *STAGES), default="all")
     parser.add_argument("--seconds", type=float, help="length of the stage, data preparation not counted")
     parser.add_argument("--steps", type=int, help="length in steps: repeats a run exactly")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--clips", type=int, default=20000)
-    parser.add_argument("--high-share", type=float, default=0.58, help="share of the time for the high-noise expert")
     parser.add_argument("--matrix-lr", type=float, default=2e-3)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    if not (args.steps or args.seconds):
-        parser.error("give --seconds or --steps")
-    folder = args.out
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(1)
+    args.out.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    stage = args.stage
-    if stage in ("text", "vae21", "vae22"):
-        if (folder / f"{stage}.pt").exists():
-            print(stage, "is done")
-        elif stage == "text":
-            train_text(args, folder)
-        else:
-            train_vae(args, folder, "2.1" if stage == "vae21" else "2.2")
-        return
+    for stage in STAGES if args.stage == "all" else (args.stage,):
+        if (args.out / f"{stage}.done").exists():
+            print(stage, "is done", flush=True)
+            continue
+        torch.manual_seed(1)
+        train_stage(args, args.out, stage)
+        (args.out / f"{stage}.done").touch()
+
+
+def train_stage(args, folder: Path, stage: str):
+    args.stage_seconds = args.seconds or (None if args.steps else STAGES[stage])
+    if stage == "text":
+        return train_text(args, folder)
+    if stage == "vae21":
+        return train_vae21(args, folder)
+    if stage in ("decoder21", "vae22", "decoder22"):
+        return train_on_latents(args, folder, stage)
     tokenizer = make_tokenizer(folder)
     text = load(TextEncoder(tokenizer.size), folder / "text.pt", args.device)
     for p in text.parameters():
         p.copy_(p.bfloat16())  # as it is shipped
-    seconds = args.seconds
-    if stage == "t2v":
-        data = make_data(args, folder, "2.1", tokenizer)
-        train_dit(args, folder, "t2v_high", T2V, BOUNDARY, 1.0, data, text, tokenizer, seconds and seconds * args.high_share)
-        train_dit(args, folder, "t2v_low", T2V, 0.0, BOUNDARY, data, text, tokenizer, seconds and seconds * (1 - args.high_share),
-                  start=folder / "t2v_high.pt")
-    else:
-        data = make_data(args, folder, "2.2", tokenizer)
-        start = folder / "t2v_high.pt"
-        train_dit(args, folder, "ti2v", T2V, 0.0, 1.0, data, text, tokenizer, seconds, start=start if start.exists() else None,
-                  image_share=0.5)
+    low, high = {"t2v_high": (BOUNDARY, 1.0), "t2v_low": (0.0, BOUNDARY)}.get(stage, (0.0, 1.0))
+    data = make_data(args, folder, "2.2" if stage == "ti2v" else "2.1", tokenizer)
+    train_dit(args, folder, stage, T2V, low, high, data, text, tokenizer, args.stage_seconds,
+              start=folder / ("base.start.pt" if stage == "base" else "base.pt"),
+              image_share=0.5 if stage in ("base", "ti2v") else 0.0)
 
 
 if __name__ == "__main__":

@@ -229,6 +229,8 @@ class Vae(nn.Module):
         self.encoder = Encoder(width, self.z, self.nested)
         self.conv1 = CausalConv(2 * self.z, 2 * self.z, 1)
         self.conv2 = CausalConv(self.z, self.z, 1)
+        for name, values in zip(("mean", "std"), (MEAN_22, STD_22) if self.nested else (MEAN_21, STD_21)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1, 1), persistent=False)
         self.decoder = Decoder(decoder_width or width, self.z, self.nested)
 
     def moments(self, video):
@@ -248,41 +250,38 @@ class Vae(nn.Module):
             x = x.view(b, 3, 2, 2, t, h, w).permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, 2 * h, 2 * w)
         return x
 
-    def _constants(self, device):
-        mean, std = (MEAN_22, STD_22) if self.nested else (MEAN_21, STD_21)
-        return (torch.tensor(v, device=device).view(1, -1, 1, 1, 1) for v in (mean, std))
-
     def encode(self, video):
         """Latents as the diffusion model sees them: upstream's fixed mean and deviation taken out."""
-        mean, std = self._constants(video.device)
-        return (self.moments(video)[0] - mean) / std
+        return (self.moments(video)[0] - self.mean) / self.std
+
+    def draw(self, latent):
+        return self.reconstruct(latent * self.std + self.mean)
 
     def decode(self, latent):
-        mean, std = self._constants(latent.device)
-        return self.reconstruct(latent * std + mean).clamp(-1, 1)
+        return self.draw(latent).clamp(-1, 1)
 
     @torch.no_grad()
-    def fold(self, latents: torch.Tensor, keep: int | None = None):
+    def fold(self, latents: torch.Tensor):
         """Rescales the latents inside conv1 and conv2, so that they come out with upstream's fixed mean and deviation and
-        `encode` gives about unit normal channels. With `keep`, they are also turned to their principal axes; the first
-        `keep` carry the video and the others are constant: 48 channels of noise would leave a small transformer no room.
-        latents [z, M]: samples of what `moments` gives."""
-        target_mean, target_std = (v.flatten() for v in self._constants(latents.device))
-        mean = latents.mean(1)
-        axes = torch.eye(self.z, device=latents.device)
-        if keep:
-            axes = torch.linalg.eigh(torch.cov(latents.double()))[1].flip(1).to(latents)
-        deviation = (axes.T @ (latents - mean[:, None])).std(1)
-        floor = (0.35 if keep else 0.25) * deviation.max()
-        a = target_std / deviation.clamp(min=floor)
-        b = 1 / a
-        if keep:
-            a[keep:] = b[keep:] = 0
+        `encode` gives about unit normal channels. latents [z, M]: samples of what `moments` gives."""
+        target_mean, target_std = self.mean.flatten(), self.std.flatten()
+        mean, deviation = latents.mean(1), latents.std(1)
+        a = target_std / deviation.clamp(min=0.25 * deviation.max())
         z = self.z
-        turn = a[:, None] * axes.T
-        self.conv1.weight[:z] = (turn @ self.conv1.weight[:z].flatten(1)).view_as(self.conv1.weight[:z])
-        self.conv1.bias[:z] = turn @ (self.conv1.bias[:z] - mean) + target_mean
+        self.conv1.weight[:z] *= a.view(-1, 1, 1, 1, 1)
+        self.conv1.bias[:z] = a * (self.conv1.bias[:z] - mean) + target_mean
         weight = self.conv2.weight.view(z, z)
-        back = weight @ axes * b
+        back = weight / a
         self.conv2.bias += weight @ mean - back @ target_mean
         self.conv2.weight.copy_(back.view_as(self.conv2.weight))
+
+    @torch.no_grad()
+    def close(self, keep: int):
+        """Leaves only the first `keep` channels of the latents in use: the others come out as 0 from `encode`, and
+        `decode` does not read them. 48 channels would leave a small transformer no room."""
+        mean = self.mean.flatten()
+        self.conv1.weight[keep:self.z] = 0
+        self.conv1.bias[keep:self.z] = mean[keep:]
+        weight = self.conv2.weight.view(self.z, self.z)
+        self.conv2.bias += weight[:, keep:] @ mean[keep:]
+        weight[:, keep:] = 0
