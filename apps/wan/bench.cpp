@@ -21,35 +21,37 @@ std::optional<double> ratio(const std::optional<double>& part, double whole) {
 
 std::optional<double> rate(double tflop, double seconds) { return tflop > 0 ? ratio(tflop, seconds) : std::nullopt; }
 
-Json to_json(const BenchFamily& f) {
-  return {{"family", f.name},
-          {"calls", f.calls},
-          {"seconds", f.seconds},
-          {"tflop", f.tflop},
-          {"tflop_per_second", number(rate(f.tflop, f.seconds))},
-          {"floor_seconds", number(f.floor_seconds)},
-          {"share_of_floor", number(ratio(f.floor_seconds, f.seconds))}};
+Json to_json(const std::vector<BenchOps>& rows, const char* key) {
+  Json json = Json::array();
+  for (const BenchOps& r : rows)
+    json.push_back({{key, r.name},
+                    {"calls", r.calls},
+                    {"seconds", r.seconds},
+                    {"tflop", r.tflop},
+                    {"tflop_per_second", number(rate(r.tflop, r.seconds))},
+                    {"floor_seconds", number(r.floor_seconds)},
+                    {"share_of_floor", number(ratio(r.floor_seconds, r.seconds))}});
+  return json;
 }
 
 Json to_json(const BenchPart& p) {
-  Json json = {{"part", p.name},
-               {"what", p.what},
-               {"median_seconds", p.median_seconds},
-               {"seconds", p.seconds},
-               {"warm_up_seconds", p.warm_up_seconds},
-               {"tflop", p.tflop},
-               {"tflop_per_second", number(rate(p.tflop, p.median_seconds))},
-               {"floor_seconds", number(p.floor_seconds)},
-               {"share_of_floor", number(ratio(p.floor_seconds, p.median_seconds))},
-               {"weight_bytes", p.weight_bytes},
-               {"peak_bytes", p.peak_bytes},
-               {"finite", p.finite},
-               {"layers", p.layers},
-               {"layers_run", p.layers_run},
-               {"extrapolated", p.layers_run != p.layers},
-               {"families", Json::array()}};
-  for (const BenchFamily& f : p.families) json["families"].push_back(to_json(f));
-  return json;
+  return {{"part", p.name},
+          {"what", p.what},
+          {"median_seconds", p.median_seconds},
+          {"seconds", p.seconds},
+          {"warm_up_seconds", p.warm_up_seconds},
+          {"tflop", p.tflop},
+          {"tflop_per_second", number(rate(p.tflop, p.median_seconds))},
+          {"floor_seconds", number(p.floor_seconds)},
+          {"share_of_floor", number(ratio(p.floor_seconds, p.median_seconds))},
+          {"weight_bytes", p.weight_bytes},
+          {"peak_bytes", p.peak_bytes},
+          {"finite", p.finite},
+          {"layers", p.layers},
+          {"layers_run", p.layers_run},
+          {"extrapolated", p.layers_run != p.layers},
+          {"families", to_json(p.families, "family")},
+          {"ops", to_json(p.ops, "op")}};
 }
 
 Json to_json(const BenchReport& r) {
@@ -80,25 +82,30 @@ void print_row(const std::string& name, double seconds, double tflop, const std:
   fmt::print("{}\n", row);
 }
 
-void print_part(const BenchPart& p) {
+void print_part(const BenchPart& p, bool ops) {
   const std::string extrapolated =
       p.layers_run == p.layers ? "" : fmt::format("; extrapolated from {} of {} layers", p.layers_run, p.layers);
   fmt::print("\n{}: {}{}\n", p.name, p.what, extrapolated);
   print_row("whole", p.median_seconds, p.tflop, p.floor_seconds,
             fmt::format("{:.2f} GB", static_cast<double>(p.peak_bytes) / 1e9));
-  for (const BenchFamily& f : p.families) print_row("  " + f.name, f.seconds, f.tflop, f.floor_seconds);
+  for (const BenchOps& f : p.families) print_row("  " + f.name, f.seconds, f.tflop, f.floor_seconds);
+  if (ops)
+    for (const BenchOps& o : p.ops) {
+      fmt::print("    {:g} x {}\n", o.calls, o.name);
+      print_row("", o.seconds, o.tflop, o.floor_seconds);
+    }
   if (!p.finite) fmt::print("  its result has elements that are not finite\n");
 }
 
-void print_table(const BenchReport& r) {
+void print_table(const BenchReport& r, bool ops) {
   fmt::print("{}, {}*{}, {} frames, {}, {} dimensions; {}", to_string(r.task), r.width, r.height, r.frames,
              to_string(r.precision), printable(r.dimensions), printable(r.device));
   if (r.device == "CPU") fmt::print(", {} threads", r.threads);
   fmt::print("; median of {} runs\n", r.runs);
   if (!r.rates.empty()) fmt::print("floor: {}\n", r.rates);
   fmt::print("\n{:<20} {:>10} {:>10} {:>10} {:>9} {:>10}\n", "part", "seconds", "TFLOP", "TFLOP/s", "of floor", "peak");
-  for (const BenchPart& p : r.parts) print_part(p);
-  fmt::print("\nRows of families are from a run that waits after every op.\n");
+  for (const BenchPart& p : r.parts) print_part(p, ops);
+  fmt::print("\nAll rows but the whole ones are from a run that waits after every op.\n");
 }
 
 }  // namespace
@@ -110,7 +117,7 @@ int run_bench_command(const Options& options) {
   if (options.bench.json)
     fmt::print("{}\n", to_json(report).dump(2));
   else
-    print_table(report);
+    print_table(report, options.bench.ops);
   if (std::fflush(stdout) != 0) throw Error(ErrorCode::bad_file, "[stdout] could not be written");
   return 0;
 }

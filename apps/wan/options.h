@@ -34,6 +34,7 @@ struct ShowOptions {
 
 struct BenchCommandOptions {
   BenchOptions bench;
+  bool ops = false;  ///< a row per op and size too
   bool json = false;
 };
 

@@ -33,6 +33,7 @@ void add_how_flags(Flags& f) {
   f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32 on the CPU, bf16 on a GPU)", group);
   f.value("threads", "N", "CPU threads (default: all)", group);
   f.value("runs", "N", "Timed runs; the median counts (default: 3)", group);
+  f.on_off("ops", "Also a row for every op and size (JSON has them always)", group);
   f.on_off("json", "One JSON object on stdout instead of the table", group);
 }
 
@@ -77,6 +78,7 @@ std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command) {
     if (o.bench.threads < 0)
       throw UsageError(fmt::format("--threads {}: expected 1 or more, or 0 for all", o.bench.threads));
     o.bench.runs = positive(f, "runs", o.bench.runs);
+    o.ops = f.given("ops");
     o.json = f.given("json");
     return o;
   };

@@ -25,9 +25,9 @@ struct BenchOptions {
   std::function<void(std::string)> on_note;  ///< what is being done
 };
 
-/// Ops of one kind within a part, from one run that waits after every op.
-struct BenchFamily {
-  std::string name;  ///< "linear", "self-attention", "cross-attention", "convolution", "norms" or "other"
+/// Ops of one kind, or of one kind and size, within a part, from one run that waits after every op.
+struct BenchOps {
+  std::string name;
   double calls = 0;
   double seconds = 0;
   double tflop = 0;                     ///< multiply-adds count twice; none where memory is the limit
@@ -50,7 +50,8 @@ struct BenchPart {
   int64_t peak_bytes = 0;              ///< the most that was allocated on the device at once, weights included
   bool finite = true;                  ///< every element of the result
   int64_t layers_run = 0, layers = 0;  ///< 0 of a model without layers; extrapolated if they differ
-  std::vector<BenchFamily> families;
+  std::vector<BenchOps> families;      ///< linear, self-attention, cross-attention, convolution, norms, other
+  std::vector<BenchOps> ops;           ///< the same in detail: "linear bf16 75600x5120x13824"; the longest first
 };
 
 struct BenchReport {

@@ -1,7 +1,9 @@
 // The parts on memory that does not exist: what the official models have to compute, and the least time for it.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bench/parts.h"
@@ -45,6 +47,13 @@ TEST_P(Official, ModelsTakeTheKnownWork) {
   EXPECT_NEAR(*dit.floor_seconds / w.dit_floor, 1, 0.06);
   EXPECT_NEAR(static_cast<double>(dit.weight_bytes) / 1e9 / w.weights_gb, 1, 0.01);
   EXPECT_EQ(dit.layers_run, 1);
+  EXPECT_EQ(dit.layers, plan.dimensions.dit.layers);
+  const int64_t tokens = (w.frames + 3) / 4 * (w.height / plan.dimensions.height_step()) *
+                         (w.width / plan.dimensions.width_step()),
+                dim = plan.dimensions.dit.dim;
+  const auto row = std::ranges::find(dit.ops, fmt::format("linear bf16 {}x{}x{}", tokens, dim, dim), &BenchOps::name);
+  ASSERT_TRUE(row != dit.ops.end());
+  EXPECT_EQ(row->calls, 6 * static_cast<double>(dit.layers));  // q, k, v, o; q and o of cross-attention
   const BenchPart decode = bench_vae(dry.machine, plan).back();
   EXPECT_EQ(decode.name, "vae_decode");
   EXPECT_NEAR(decode.tflop / w.decode_tflop, 1, 0.02);
@@ -117,9 +126,10 @@ TEST(Extrapolate, IsALineThroughNoneAndSome) {
   EXPECT_EQ(all.median_seconds, 6);
   EXPECT_THAT(all.seconds, testing::ElementsAre(6, 11));
   EXPECT_EQ(*all.floor_seconds, 20);
-  EXPECT_EQ(all.families[0].calls, 12);
-  EXPECT_EQ(all.families[1].seconds, 15);
-  EXPECT_EQ(*all.families[1].floor_seconds, 5);
+  EXPECT_EQ(all.families[0].name, "norms");  // the longest
+  EXPECT_EQ(all.families[0].seconds, 15);
+  EXPECT_EQ(*all.families[0].floor_seconds, 5);
+  EXPECT_EQ(all.families[1].calls, 12);
 }
 
 }  // namespace

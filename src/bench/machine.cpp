@@ -37,23 +37,28 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-void count(std::vector<BenchFamily>& families, const Rates* rates, const ops::OpWork& work, double seconds) {
+void count(std::vector<BenchOps>& rows, const std::string& name, const Rates* rates, const ops::OpWork& work,
+           double seconds) {
   constexpr double tera = 1e12;
-  const char* name = family_of(work.kind);
-  auto family = std::ranges::find(families, name, &BenchFamily::name);
-  if (family == families.end()) family = families.insert(family, BenchFamily{.name = name});
-  family->calls += 1;
-  family->seconds += seconds;
-  family->tflop += work.flop / tera;
-  if (rates) family->floor_seconds = family->floor_seconds.value_or(0) + floor_seconds(*rates, work);
+  auto row = std::ranges::find(rows, name, &BenchOps::name);
+  if (row == rows.end()) row = rows.insert(row, BenchOps{.name = name});
+  row->calls += 1;
+  row->seconds += seconds;
+  row->tflop += work.flop / tera;
+  if (rates) row->floor_seconds = row->floor_seconds.value_or(0) + floor_seconds(*rates, work);
+}
+
+void sort_longest_first(BenchPart& part) {
+  for (auto* rows : {&part.families, &part.ops}) std::ranges::sort(*rows, std::greater(), &BenchOps::seconds);
 }
 
 // The table is for this run alone, so that the others do not wait after every op.
-std::vector<BenchFamily> profile(Machine& machine, const Work& work) {
-  std::vector<BenchFamily> families;
+void profile(Machine& machine, const Work& work, BenchPart& part) {
   const ops::ProfileTable table = ops::profile_kernels(
-      *machine.backend().kernels, machine.backend().synchronise,
-      [&](const ops::OpWork& op, double seconds) { count(families, machine.rates(), op, seconds); });
+      *machine.backend().kernels, machine.backend().synchronise, [&](const ops::OpWork& op, double seconds) {
+        count(part.families, family_of(op.kind), machine.rates(), op, seconds);
+        count(part.ops, op.what, machine.rates(), op, seconds);
+      });
   Context& ctx = machine.ctx();
   ctx.kernels = &table;
   try {
@@ -64,8 +69,7 @@ std::vector<BenchFamily> profile(Machine& machine, const Work& work) {
     throw;
   }
   ctx.kernels = machine.backend().kernels.get();
-  std::ranges::sort(families, std::greater(), &BenchFamily::seconds);
-  return families;
+  sort_longest_first(part);
 }
 
 double line(double none, double some, double factor) { return none + (some - none) * factor; }
@@ -73,6 +77,17 @@ double line(double none, double some, double factor) { return none + (some - non
 std::optional<double> line(const std::optional<double>& none, const std::optional<double>& some, double factor) {
   if (!some) return std::nullopt;
   return line(none.value_or(0), *some, factor);
+}
+
+void extrapolate_rows(std::vector<BenchOps>& rows, const std::vector<BenchOps>& none, double factor) {
+  for (BenchOps& row : rows) {
+    const auto found = std::ranges::find(none, row.name, &BenchOps::name);
+    const BenchOps zero = found == none.end() ? BenchOps{} : *found;
+    row.calls = line(zero.calls, row.calls, factor);
+    row.seconds = line(zero.seconds, row.seconds, factor);
+    row.tflop = line(zero.tflop, row.tflop, factor);
+    row.floor_seconds = line(zero.floor_seconds, row.floor_seconds, factor);
+  }
 }
 
 }  // namespace
@@ -105,8 +120,8 @@ BenchPart measure(Machine& machine, int runs, const Work& work) {
   if (part.warm_up_seconds < short_run) time_once(machine, work, false);
   for (int i = 0; i < runs; ++i) part.seconds.push_back(time_once(machine, work, false));
   part.median_seconds = median(part.seconds);
-  part.families = profile(machine, work);
-  for (const BenchFamily& family : part.families) {
+  profile(machine, work, part);
+  for (const BenchOps& family : part.families) {
     part.tflop += family.tflop;
     if (family.floor_seconds) part.floor_seconds = part.floor_seconds.value_or(0) + *family.floor_seconds;
   }
@@ -119,14 +134,9 @@ BenchPart extrapolate(BenchPart part, const BenchPart& none, int64_t layers) {
   part.median_seconds = line(none.median_seconds, part.median_seconds, factor);
   part.tflop = line(none.tflop, part.tflop, factor);
   part.floor_seconds = line(none.floor_seconds, part.floor_seconds, factor);
-  for (BenchFamily& family : part.families) {
-    const auto found = std::ranges::find(none.families, family.name, &BenchFamily::name);
-    const BenchFamily zero = found == none.families.end() ? BenchFamily{} : *found;
-    family.calls = line(zero.calls, family.calls, factor);
-    family.seconds = line(zero.seconds, family.seconds, factor);
-    family.tflop = line(zero.tflop, family.tflop, factor);
-    family.floor_seconds = line(zero.floor_seconds, family.floor_seconds, factor);
-  }
+  extrapolate_rows(part.families, none.families, factor);
+  extrapolate_rows(part.ops, none.ops, factor);
+  sort_longest_first(part);
   return part;
 }
 

@@ -21,8 +21,10 @@ Distribution distribution_of(const weights::WeightSpec& spec) {
   using weights::WeightKind;
   constexpr float small = 0.02f;
   if (spec.kind == WeightKind::table) return {};
-  if (spec.kind != WeightKind::vector && spec.shape.rank() > 1)
-    return {1.f / std::sqrt(static_cast<float>(spec.shape.numel() / spec.shape[0]))};
+  if (spec.kind != WeightKind::vector && spec.shape.rank() > 1) {
+    const int64_t fan_in = spec.shape.numel() / spec.shape[0];
+    return {1.f / std::sqrt(static_cast<float>(fan_in))};
+  }
   const bool offset = spec.name.ends_with("bias") || spec.name.ends_with("modulation");
   return {small, offset ? 0.f : 1.f};
 }

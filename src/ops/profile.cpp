@@ -1,5 +1,7 @@
 #include "ops/profile.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -25,30 +27,56 @@ double bytes_of(const Args& args) {
   return bytes;
 }
 
+std::string join(std::initializer_list<int64_t> extents) {
+  return fmt::format("{}", fmt::join(extents.begin(), extents.end(), "x"));
+}
+
+// The extents of the first argument.
+template <class Args>
+std::string extents_of(const Args& args) {
+  Args copy = args;
+  std::string text;
+  visit(copy, [&](const char*, const Tensor& t, Role) {
+    if (text.empty() && t) text = fmt::format("{} {}", to_string(t.dtype), fmt::join(t.shape.dims(), "x"));
+  });
+  return text;
+}
+
 template <class Args>
 OpWork work_of(const Args& a) {
-  return {.bytes = bytes_of(a)};
+  return {.what = extents_of(a), .bytes = bytes_of(a)};
 }
 OpWork work_of(const LinearArgs& a) {
-  return {.kind = WorkKind::linear, .flop = 2 * product({a.x.dim(0), a.w.dim(0), a.w.dim(1)}), .bytes = bytes_of(a)};
+  const int64_t m = a.x.dim(0), k = a.w.dim(1), n = a.w.dim(0);
+  return {.what = fmt::format("{} {}", to_string(a.x.dtype), join({m, k, n})),
+          .kind = WorkKind::linear,
+          .flop = 2 * product({m, k, n}),
+          .bytes = bytes_of(a)};
 }
 // The models' cross-attention has the text's tokens for keys; as many keys as queries mean attention to oneself.
 OpWork work_of(const AttentionArgs& a) {
-  return {.kind = a.q.dim(0) == a.k.dim(0) ? WorkKind::self_attention : WorkKind::cross_attention,
-          .flop = 4 * product({a.q.dim(0), a.k.dim(0), a.q.dim(1), a.q.dim(2)}),
+  const int64_t queries = a.q.dim(0), keys = a.k.dim(0), heads = a.q.dim(1), width = a.q.dim(2);
+  return {.what = fmt::format("{} {}, {} heads of {}", to_string(a.q.dtype), join({queries, keys}), heads, width),
+          .kind = queries == keys ? WorkKind::self_attention : WorkKind::cross_attention,
+          .flop = 4 * product({queries, keys, heads, width}),
           .bytes = bytes_of(a)};
 }
 OpWork work_of(const ConvArgs& a) {
-  return {.kind = WorkKind::conv,
-          .flop = 2 * product({a.y.numel(), a.w.dim(1), a.w.dim(2), a.w.dim(3), a.w.dim(4)}),
+  const int64_t out = a.w.dim(0), in = a.w.dim(4);
+  return {.what = fmt::format("{} {}, {}->{}, {}", to_string(a.x.dtype), join({a.y.dim(0), a.y.dim(1), a.y.dim(2)}), in,
+                              out, join({a.w.dim(1), a.w.dim(2), a.w.dim(3)})),
+          .kind = WorkKind::conv,
+          .flop = 2 * product({a.y.numel(), a.w.dim(1), a.w.dim(2), a.w.dim(3), in}),
           .bytes = bytes_of(a),
-          .channels = std::min(a.w.dim(0), a.w.dim(4))};
+          .channels = std::min(out, in)};
 }
 // Of a table only the rows that are asked for.
-OpWork work_of(const EmbeddingArgs& a) { return {.bytes = 2 * static_cast<double>(a.y.nbytes())}; }
+OpWork work_of(const EmbeddingArgs& a) {
+  return {.what = extents_of(a), .bytes = 2 * static_cast<double>(a.y.nbytes())};
+}
 template <class Args>
 OpWork norm_work(const Args& a) {
-  return {.kind = WorkKind::norm, .bytes = bytes_of(a)};
+  return {.what = extents_of(a), .kind = WorkKind::norm, .bytes = bytes_of(a)};
 }
 OpWork work_of(const NormModulateArgs& a) { return norm_work(a); }
 OpWork work_of(const LayerNormArgs& a) { return norm_work(a); }
@@ -69,7 +97,7 @@ void run(Context& ctx, const Args& args, const char* name) {
   table.synchronise();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   OpWork work = work_of(args);
-  work.op = name;
+  work.what = fmt::format("{} {}", name, work.what);
   table.done(work, taken.count());
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 #include <functional>
-#include <string_view>
+#include <string>
 
 #include "ops/kernels.h"
 
@@ -10,7 +10,7 @@ enum class WorkKind : uint8_t { linear, self_attention, cross_attention, conv, n
 
 /// What one call of an op has to do, by its arguments alone.
 struct OpWork {
-  std::string_view op;  ///< the table's entry
+  std::string what;  ///< the table's entry and its extents, such as "linear f32 1x256x5120" (M x K x N)
   WorkKind kind = WorkKind::other;
   double flop = 0;       ///< multiply-adds count twice; 0 where memory is the limit
   double bytes = 0;      ///< arguments read and written, once each

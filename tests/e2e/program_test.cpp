@@ -355,10 +355,13 @@ TEST_F(Program, BenchPrintsATableOrOneJsonObject) {
               AllOf(HasSubstr("832*480"), HasSubstr("extrapolated from 4 of 40 layers"),
                     ContainsRegex("whole +2 +100 +50.0 +75.0 % +3.00 GB"),
                     ContainsRegex("linear +1.5 +100 +66.7 +83.3 %"), ContainsRegex("norms +0.5 +0 +- +50.0 %")));
+  EXPECT_THAT(table.out, Not(HasSubstr("norm_modulate")));
+  EXPECT_THAT(wan({"bench", "--ops"}).out, HasSubstr("4 x norm_modulate f32 9x8"));
   const Outcome object = wan({"bench", "--json"});
   const json part = json::parse(object.out).at("parts").at(0);
   EXPECT_EQ(part.at("tflop_per_second"), 50.0);
   EXPECT_EQ(part.at("share_of_floor"), 0.75);
+  EXPECT_EQ(part.at("ops").at(0).at("op"), "norm_modulate f32 9x8");
   EXPECT_TRUE(part.at("families").at(1).at("tflop_per_second").is_null());
   EXPECT_THAT(wan({"bench", "--help"}).out, AllOf(HasSubstr("Usage: wan bench"), HasSubstr("--layers")));
 }

@@ -187,6 +187,7 @@ BenchReport run_bench(const BenchOptions& o) {
   part.layers = 40;
   part.layers_run = o.layers.value_or(40);
   part.families = {{"linear", 10, 1.5, 100, 1.25}, {"norms", 4, 0.5, 0, 0.25}};
+  part.ops = {{"norm_modulate f32 9x8", 4, 0.5, 0, 0.25}};
   report.parts = {part};
   return report;
 }
