@@ -15,11 +15,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-Engine open(const std::string& checkpoint) {
+EngineOptions at(const std::filesystem::path& folder) {
   EngineOptions options;
-  options.ckpt_dir = test::golden_folder + checkpoint;
-  return Engine::open(options);
+  options.ckpt_dir = folder;
+  return options;
 }
+
+Engine open(const std::string& checkpoint) { return Engine::open(at(test::golden_folder + checkpoint)); }
 
 std::string refusal(const Engine& engine, const Request& request, ErrorCode code = ErrorCode::invalid_argument) {
   try {
@@ -153,10 +155,8 @@ struct Copy {
       std::filesystem::permissions(entry, std::filesystem::perms::owner_all, std::filesystem::perm_options::add);
   }
   std::string opening() const {
-    EngineOptions options;
-    options.ckpt_dir = root;
     try {
-      (void)Engine::open(options);
+      (void)Engine::open(at(root));
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::bad_file) << error.what();
       return error.what();
@@ -190,8 +190,7 @@ TEST(Checkpoint, PartsOfDifferentModelsAreNotMixed) {
 }
 
 TEST(Checkpoint, TheTaskMustBeTheCheckpoints) {
-  EngineOptions options;
-  options.ckpt_dir = test::golden_folder + "Wan2.2-T2V-A14B";
+  EngineOptions options = at(test::golden_folder + "Wan2.2-T2V-A14B");
   options.task = Task::ti2v_5B;
   try {
     (void)Engine::open(options);
@@ -206,9 +205,7 @@ TEST(Checkpoint, DefaultsOfItsOwnComeFromGenerationJson) {
   const Copy copy("Wan2.2-T2V-A14B");
   std::ofstream(copy.root / "generation.json")
       << R"({"size": "96*64", "frame_num": 9, "sample_steps": 7, "sample_shift": 3.5, "sample_guide_scale": [2, 2.5], "fps": 12})";
-  EngineOptions options;
-  options.ckpt_dir = copy.root;
-  const Request r = Engine::open(options).prepare({});
+  const Request r = Engine::open(at(copy.root)).prepare({});
   EXPECT_EQ(*r.width, 96);
   EXPECT_EQ(*r.height, 64);
   EXPECT_EQ(*r.frames, 9);
