@@ -266,17 +266,18 @@ def check_vae(args, folder: Path, version: str, run=None):
     model = load(Vae(version, *WIDTH[version]), folder / f"{name}.pt", args.device)
     for p in model.parameters():
         p.copy_(p.bfloat16())
-    unseen = world.sample_scenes(4 if args.tiny else 64, seed=34, unseen=True)
+    unseen = world.sample_scenes(4 if args.tiny else 200, seed=34, unseen=True)
     values, firsts, spread = [], [], []
-    for i in range(0, len(unseen), 16):
-        video = world.render(unseen.take(slice(i, i + 16)), 64 if args.tiny else SIZE[version], args.device)
+    for i in range(0, len(unseen), 10):
+        video = world.render(unseen.take(slice(i, i + 10)), 64 if args.tiny else SIZE[version], args.device)
         z = model.encode(video)
         values.append(psnr(model.decode(z), video))
         firsts.append(psnr(model.decode(model.encode(video[:, :, :1])), video[:, :, :1]))
         spread.append(z)
     values, z = torch.cat(values), torch.cat(spread)
     entry = {"psnr_mean": round(float(values.mean()), 2), "psnr_least": round(float(values.min()), 2),
-             "first_frame_psnr": round(float(torch.cat(firsts).mean()), 2), "latent_mean": round(float(z.mean()), 3),
+             "first_frame_psnr": round(float(torch.cat(firsts).mean()), 2),
+             "first_frame_least": round(float(torch.cat(firsts).min()), 2), "latent_mean": round(float(z.mean()), 3),
              "latent_std": round(float(z.std()), 3)}
     run.write(entry) if run else print(name, entry, flush=True)
 
