@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <ostream>
 #include <tuple>
 
 #include "io/torch_file.h"
@@ -24,6 +25,8 @@ struct Hostile {
   std::string body;  // between the protocol and the stop; TOUCH stands for the command as a pickled string
   const char* says;
 };
+
+void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.says; }
 
 const std::string os_system = pickle_global("os", "system");
 const std::string rebuild = pickle_global("torch._utils", "_rebuild_tensor_v2");
