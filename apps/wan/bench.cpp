@@ -113,11 +113,15 @@ void print_table(const BenchReport& r, bool ops) {
 int run_bench_command(const Options& options) {
   BenchOptions bench = options.bench.bench;
   bench.on_note = [](const std::string& text) { fmt::print(stderr, "{}\n", printable(text)); };
-  const BenchReport report = run_bench(bench);
-  if (options.bench.json)
-    fmt::print("{}\n", to_json(report).dump(2));
-  else
-    print_table(report, options.bench.ops);
+  if (options.bench.load) {
+    bench_load(bench, options.bench.json);
+  } else {
+    const BenchReport report = run_bench(bench);
+    if (options.bench.json)
+      fmt::print("{}\n", to_json(report).dump(2));
+    else
+      print_table(report, options.bench.ops);
+  }
   if (std::fflush(stdout) != 0) throw Error(ErrorCode::bad_file, "[stdout] could not be written");
   return 0;
 }

@@ -7,6 +7,8 @@ namespace wan::app {
 int run_generate(const Options& options);
 int run_show(const Options& options);
 int run_bench_command(const Options& options);
+/// `wan bench --what load`; prints to stdout.
+void bench_load(const BenchOptions& options, bool json);
 
 /// The status for an error: 2 for what the caller asked wrongly, 1 for what failed.
 int exit_status(ErrorCode code) noexcept;

@@ -34,7 +34,8 @@ struct ShowOptions {
 
 struct BenchCommandOptions {
   BenchOptions bench;
-  bool ops = false;  ///< a row per op and size too
+  bool load = false;  ///< time loading a checkpoint instead
+  bool ops = false;   ///< a row per op and size too
   bool json = false;
 };
 

@@ -15,6 +15,7 @@ Examples:
   wan bench
   wan bench --task ti2v-5B --size 704*1280 --frames 121 --what dit --json
   wan bench --size 832*480 --what dit --layers 4
+  wan bench --what load --ckpt_dir Wan2.2-T2V-A14B
   wan bench --task i2v-A14B --what vae --device cpu --size 128*128 --frames 5 --dtype bf16)";
 
 void add_what_flags(Flags& f) {
@@ -22,7 +23,8 @@ void add_what_flags(Flags& f) {
   f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: t2v-A14B)", group);
   f.value("size", "W*H", "Pixels (default: the task's)", group);
   f.value("frames", "N", "Frames, 4n+1 (default: the task's)", group);
-  f.value("what", "NAME", "dit, vae, t5 or all (default: all)", group);
+  f.value("what", "NAME", "dit, vae, t5 or all (default: all); or load: the transformers of --ckpt_dir to the device",
+          group);
   f.value("layers", "N", "Run only the first N blocks of DiT and text encoder, and extrapolate", group);
   f.value("ckpt_dir", "DIR", "Take the dimensions of this checkpoint (default: the official ones)", group);
 }
@@ -43,13 +45,17 @@ int positive(const Flags& f, const std::string& name, int otherwise) {
   return value;
 }
 
-void choose_parts(const Flags& f, BenchOptions& o) {
+void choose_parts(const Flags& f, BenchCommandOptions& o) {
   const std::string what = f.filled("what");
   if (what.empty() || what == "all") return;
-  o.dit = what == "dit";
-  o.vae = what == "vae";
-  o.t5 = what == "t5";
-  if (!o.dit && !o.vae && !o.t5) throw UsageError(fmt::format("--what '{}': expected dit, vae, t5 or all", what));
+  o.bench.dit = what == "dit";
+  o.bench.vae = what == "vae";
+  o.bench.t5 = what == "t5";
+  o.load = what == "load";
+  if (!o.bench.dit && !o.bench.vae && !o.bench.t5 && !o.load)
+    throw UsageError(fmt::format("--what '{}': expected dit, vae, t5, load or all", what));
+  if (o.load && f.filled("ckpt_dir").empty())
+    throw UsageError("--what load: --ckpt_dir is missing; expected the folder of a checkpoint");
 }
 
 }  // namespace
@@ -64,7 +70,7 @@ std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command) {
     const Flags& f = *flags;
     BenchCommandOptions o;
     if (const auto name = f.filled("task"); !name.empty()) o.bench.task = parse_task(name);
-    choose_parts(f, o.bench);
+    choose_parts(f, o);
     if (const auto size = f.parsed("size", parse_size)) {
       o.bench.width = size->first;
       o.bench.height = size->second;

@@ -68,4 +68,29 @@ struct BenchReport {
 /// Runs the benchmark. Throws Error(invalid_argument) for options that no model can have, and what a generation throws.
 BenchReport run_bench(const BenchOptions& options);
 
+/// How long the weights of a checkpoint's transformers take from their files to the device, as a generation loads them,
+/// beside what must happen at least: reading the files, and copying to a GPU. All in seconds for the whole; the files
+/// are in the page cache but for the first read.
+struct LoadReport {
+  Task task = Task::t2v_A14B;
+  std::string checkpoint;
+  std::string device;  ///< "CPU", or the GPU's name
+  Precision precision = Precision::f32;
+  int threads = 0, runs = 0, transformers = 0;
+  int64_t file_bytes = 0;    ///< of the transformers' files
+  int64_t device_bytes = 0;  ///< of their weights in the device's memory; files used in place are not counted
+  double load_seconds = 0, first_load_seconds = 0;  ///< the median; the first of all
+  double read_seconds = 0, first_read_seconds = 0;  ///< of file_bytes in pieces of 16 MiB, by as many threads
+  std::optional<double> copy_seconds;               ///< of device_bytes, from pinned memory to a GPU
+  double open_device_seconds = 0;                   ///< of the process's first use of the device
+  double open_checkpoint_seconds = 0;               ///< finding the files, reading and checking all headers
+  double open_tokenizer_seconds = 0;
+  /// Load over the slower of read and copy.
+  double ratio() const noexcept;
+};
+
+/// Loads the transformers of options.ckpt_dir one after the other: options.device, precision, threads and runs count.
+/// Throws as Engine::open does.
+LoadReport run_load_bench(const BenchOptions& options);
+
 }  // namespace wan

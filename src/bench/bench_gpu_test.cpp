@@ -34,5 +34,16 @@ INSTANTIATE_TEST_SUITE_P(Tasks, BenchOnGpu,
                                          std::pair(Task::i2v_A14B, "Wan2.2-I2V-A14B"),
                                          std::pair(Task::ti2v_5B, "Wan2.2-TI2V-5B")));
 
+TEST(BenchLoadOnGpu, CopyIsTimedToo) {
+  BenchOptions options;
+  options.ckpt_dir = WAN_SOURCE_DIR "/tests/golden/tiny/Wan2.2-T2V-A14B";
+  options.device = "cuda";
+  const LoadReport r = run_load_bench(options);
+  EXPECT_GT(r.device_bytes, 0);
+  ASSERT_TRUE(r.copy_seconds.has_value());
+  EXPECT_GT(*r.copy_seconds, 0);
+  EXPECT_GE(r.load_seconds, *r.copy_seconds);
+}
+
 }  // namespace
 }  // namespace wan

@@ -31,12 +31,6 @@ double time_once(const Machine& machine, const Work& work, bool check) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 void count(std::vector<BenchOps>& rows, const std::string& name, const Rates* rates, const ops::OpWork& work,
            double seconds) {
   constexpr double tera = 1e12;
@@ -106,6 +100,12 @@ Machine::Machine(const BenchOptions& options, engine::Backend backend)
   if (options.precision) ctx_.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
   ctx_.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
   if (ctx_.compute == DType::bf16) rates_ = find_rates(backend_.name);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 OwnedTensor random_tensor(Machine& machine, const Shape& shape) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "bench/counting_memory.h"
 #include "bench/rates.h"
@@ -37,6 +38,8 @@ class Machine {
 
 /// Normal numbers, f32.
 OwnedTensor random_tensor(Machine& machine, const Shape& shape);
+
+double median(std::vector<double> values);
 
 /// Computes once. In the first call of all `check` is true: then the result is to be looked at.
 using Work = std::function<void(bool check)>;

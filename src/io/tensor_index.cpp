@@ -22,10 +22,11 @@ void read_converted(const TensorEntry& entry, std::span<Target> out, Convert con
           "[{}] tensor {} has {} elements, the destination has room for {}", entry.file->name(), printable(entry.name),
           entry.numel(), out.size());
   const int64_t element = size_of(entry.dtype);
-  std::vector<std::byte> chunk(static_cast<size_t>(std::min(entry.nbytes, chunk_bytes)));
+  const auto chunk =
+      std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(std::min(entry.nbytes, chunk_bytes)));
   for (int64_t done = 0; done < entry.nbytes;) {
     const int64_t n = std::min(chunk_bytes, entry.nbytes - done);
-    const std::span<std::byte> part(chunk.data(), static_cast<size_t>(n));
+    const std::span<std::byte> part(chunk.get(), static_cast<size_t>(n));
     entry.file->read(entry.offset + done, part);
     convert(entry.dtype, part, out.subspan(static_cast<size_t>(done / element), static_cast<size_t>(n / element)));
     done += n;

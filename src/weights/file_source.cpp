@@ -109,7 +109,8 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
     Tensor& tensor = tensors_[c.tensor];
     tensor.data = static_cast<std::byte*>(memory_.data()) + c.offset;
     if (device.kind == Device::Kind::cpu)
-      read_weight(*c.entry, *c.spec, policy.round_to_bf16, tensor.dtype, 0, tensor.numel(), tensor.data);
+      read_weight_in_parallel(*c.entry, *c.spec, policy.round_to_bf16, tensor.dtype, 0, tensor.numel(), tensor.data,
+                              policy.threads);
     else if (device.kind == Device::Kind::cuda)
       upload_weight(*policy.upload, *c.entry, *c.spec, policy.round_to_bf16, tensor, policy.threads);
   }

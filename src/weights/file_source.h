@@ -18,7 +18,7 @@ struct Policy {
   bool round_to_bf16 = false;        ///< round float32 tensors to bf16 first (upstream's --convert_model_dtype)
   MemoryResource* memory = nullptr;  ///< where converted tensors live
   Upload* upload = nullptr;          ///< how they get there, if it is not the host's own memory
-  int threads = 1;                   ///< of the host, to read and convert for an upload
+  int threads = 1;                   ///< of the host, to read and convert
 };
 
 /// Dtype and shape in memory of a tensor that a file has as `file`; see WeightKind.

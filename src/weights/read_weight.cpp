@@ -1,11 +1,14 @@
 #include "weights/read_weight.h"
 
 #include <algorithm>
+#include <exception>
 #include <span>
 #include <vector>
 
 namespace wan::weights {
 namespace {
+
+constexpr int64_t share_bytes = int64_t{512} << 10;
 
 int64_t taps_of(const WeightSpec& spec) noexcept {
   const int64_t pairs = spec.shape[0] * spec.shape[1];
@@ -59,6 +62,27 @@ void read_weight(const io::TensorEntry& entry, const WeightSpec& spec, bool roun
   } else {
     io::read_bytes(part, {static_cast<std::byte*>(out), static_cast<size_t>(part.nbytes)});
   }
+}
+
+void read_weight_in_parallel(const io::TensorEntry& entry, const WeightSpec& spec, bool round_to_bf16, DType dtype,
+                             int64_t first, int64_t count, void* out, int threads) {
+  const int64_t unit = weight_unit(spec), units = count / unit, bytes = size_of(dtype);
+  const int64_t shares = std::clamp<int64_t>(count * bytes / share_bytes, 1, std::max<int64_t>(units, 1));
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(shares));
+  const int team = static_cast<int>(std::min<int64_t>(shares, threads));
+  // A thread that is held up takes fewer of the shares, which are smaller than a thread's part.
+#pragma omp parallel for schedule(dynamic) num_threads(team)
+  for (int64_t i = 0; i < shares; ++i) {
+    const int64_t from = units * i / shares * unit, to = units * (i + 1) / shares * unit;
+    try {
+      read_weight(entry, spec, round_to_bf16, dtype, first + from, to - from,
+                  static_cast<std::byte*>(out) + from * bytes);
+    } catch (...) {
+      errors[static_cast<size_t>(i)] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
 }
 
 }  // namespace wan::weights

@@ -13,4 +13,8 @@ int64_t weight_unit(const WeightSpec& spec) noexcept;
 void read_weight(const io::TensorEntry& entry, const WeightSpec& spec, bool round_to_bf16, DType dtype, int64_t first,
                  int64_t count, void* out);
 
+/// The same by up to `threads` threads.
+void read_weight_in_parallel(const io::TensorEntry& entry, const WeightSpec& spec, bool round_to_bf16, DType dtype,
+                             int64_t first, int64_t count, void* out, int threads);
+
 }  // namespace wan::weights

@@ -213,9 +213,9 @@ TEST_F(Program, WhatIsMissingIsNamed) {
   const Outcome none = wan({});
   EXPECT_EQ(none.status, 2);
   EXPECT_THAT(none.err, HasSubstr("expected generate, show or bench"));
-  const Outcome image = wan({"generate", "--prompt", "x", "--image", "cat.png"});
-  EXPECT_EQ(image.status, 2);
-  EXPECT_THAT(image.err, HasSubstr("--ckpt_dir is missing"));
+  const Outcome task = wan({"generate", "--prompt", "x", "--task", "i2v-A14B"});
+  EXPECT_EQ(task.status, 2);
+  EXPECT_THAT(task.err, HasSubstr("--ckpt_dir is missing"));
   const Outcome no_prompt = wan({"generate", "--ckpt_dir", "."});
   EXPECT_EQ(no_prompt.status, 2);
   EXPECT_THAT(no_prompt.err, HasSubstr("--prompt is missing"));
@@ -228,6 +228,8 @@ TEST_F(Program, WithoutACheckpointTheDemoModelServesAndSaysSo) {
   const Outcome o = wan({"generate", "--prompt", "x", "--save_file", "out.mp4"});
   EXPECT_EQ(o.status, 0) << o.err;
   EXPECT_THAT(o.err, HasSubstr("using the demo model in " WAN_SOURCE_DIR "/models/demo-t2v"));
+  const Outcome image = wan({"generate", "--prompt", "x", "--image", "x.png", "--save_file", "out.mp4"});
+  EXPECT_THAT(image.err, HasSubstr("using the demo model in " WAN_SOURCE_DIR "/models/demo-ti2v"));
 }
 
 TEST_F(Program, FailuresEndWithStatus1) {
@@ -364,6 +366,21 @@ TEST_F(Program, BenchPrintsATableOrOneJsonObject) {
   EXPECT_EQ(part.at("ops").at(0).at("op"), "norm_modulate f32 9x8");
   EXPECT_TRUE(part.at("families").at(1).at("tflop_per_second").is_null());
   EXPECT_THAT(wan({"bench", "--help"}).out, AllOf(HasSubstr("Usage: wan bench"), HasSubstr("--layers")));
+}
+
+TEST_F(Program, BenchOfLoadingPrintsRatesAndStartUp) {
+  const Outcome table = wan({"bench", "--what", "load", "--ckpt_dir", "."});
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_THAT(table.out, AllOf(ContainsRegex("load: files to device +4 +0.5 +8\n"),
+                               ContainsRegex("copy from pinned memory to device +2 +0.1 +20\n"),
+                               HasSubstr("slower of read and copy: 1.25"), HasSubstr("start-up: 0.500 s")));
+  const json object = json::parse(wan({"bench", "--what", "load", "--ckpt_dir", ".", "--json"}).out);
+  EXPECT_EQ(object.at("load_gb_per_second"), 8.0);
+  EXPECT_EQ(object.at("ratio_to_slower"), 1.25);
+  EXPECT_EQ(object.at("start_up_seconds"), 0.5);
+  const Outcome nowhere = wan({"bench", "--what", "load"});
+  EXPECT_EQ(nowhere.status, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("--ckpt_dir is missing"));
 }
 
 TEST_F(Program, AClosedStdoutIsAnErrorNotADeath) {
