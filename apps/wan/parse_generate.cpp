@@ -135,13 +135,14 @@ EngineOptions engine_options(const Flags& f) {
   return e;
 }
 
-// Without a checkpoint the small demo model serves, so that the first command makes a clip.
+// Without a checkpoint a small demo model serves, so that the first command makes a clip.
 void default_checkpoint(GenerateOptions& o) {
   if (!o.engine.ckpt_dir.empty()) return;
-  o.engine.ckpt_dir = find_demo_model();
+  const Task task = o.engine.task.value_or(o.request.image.empty() ? Task::t2v_A14B : Task::ti2v_5B);
+  if (task == Task::i2v_A14B)
+    throw UsageError("--ckpt_dir is missing; the built-in demo models are of the tasks t2v-A14B and ti2v-5B");
+  o.engine.ckpt_dir = find_demo_model(task == Task::ti2v_5B ? "demo-ti2v" : "demo-t2v");
   if (o.engine.ckpt_dir.empty()) throw UsageError("--ckpt_dir is missing; expected the folder of a Wan2.2 checkpoint");
-  if (!o.request.image.empty() || (o.engine.task && *o.engine.task != Task::t2v_A14B))
-    throw UsageError("--ckpt_dir is missing; the built-in demo model makes videos from text alone");
   o.notes.push_back(
       fmt::format("no --ckpt_dir: using the demo model in {}, which knows simple coloured shapes that move",
                   o.engine.ckpt_dir.string()));
