@@ -52,8 +52,7 @@ inline float double_to_float_odd(double value) noexcept {
 }
 
 template <class Source, class Target, class Convert>
-void convert_each(std::span<const std::byte> in, std::span<Target> out, Convert convert) {
-  assert(in.size() == out.size() * sizeof(Source));
+[[gnu::always_inline]] inline void convert_loop(std::span<const std::byte> in, std::span<Target> out, Convert convert) {
   const std::byte* source = in.data();
   Target* target = out.data();
   const size_t n = out.size();
@@ -62,6 +61,29 @@ void convert_each(std::span<const std::byte> in, std::span<Target> out, Convert 
     std::memcpy(&value, source + i * sizeof(Source), sizeof(Source));
     target[i] = convert(value);
   }
+}
+
+#if defined(__x86_64__)
+// The same loop for wider registers: rounding to bf16 must keep up with the bus of a GPU (8 GB/s a core without).
+template <class Source, class Target, class Convert>
+[[gnu::target("avx512bw")]] void convert_loop_avx512(std::span<const std::byte> in, std::span<Target> out,
+                                                     Convert convert) {
+  convert_loop<Source>(in, out, convert);
+}
+template <class Source, class Target, class Convert>
+[[gnu::target("avx2")]] void convert_loop_avx2(std::span<const std::byte> in, std::span<Target> out, Convert convert) {
+  convert_loop<Source>(in, out, convert);
+}
+#endif
+
+template <class Source, class Target, class Convert>
+void convert_each(std::span<const std::byte> in, std::span<Target> out, Convert convert) {
+  assert(in.size() == out.size() * sizeof(Source));
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bw")) return convert_loop_avx512<Source>(in, out, convert);
+  if (__builtin_cpu_supports("avx2")) return convert_loop_avx2<Source>(in, out, convert);
+#endif
+  convert_loop<Source>(in, out, convert);
 }
 
 template <class T>
