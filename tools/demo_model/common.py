@@ -123,8 +123,11 @@ class Run:
     """One training stage: counts steps, knows how far it is, averages the weights, logs, and saves to resume.
 
     The length is a number of steps, or else of seconds: then the number of steps taken is logged, and a later run with
-    that number repeats it.
+    that number repeats it. A resume point holds all that the next step depends on, random generators included, so a run
+    by steps that was stopped ends with the weights of one that was not.
     """
+
+    save_every = 120.0  # seconds
 
     def __init__(self, name: str, folder: Path, model: nn.Module, optimiser: Optimiser, steps: int | None,
                  seconds: float | None, average: float = 0.999, warmup: float = 0.03):
@@ -132,6 +135,7 @@ class Run:
         self.steps, self.seconds, self.decay, self.warmup = steps, seconds, average, warmup
         self.averaged = copy.deepcopy(model).requires_grad_(False).eval()
         self.step, self.spent, self.sums, self.since = 0, 0.0, {}, 0
+        self.random = None  # states of the generators to go on from
         self.log_file = folder / f"{name}.log.jsonl"
         saved = folder / f"{name}.resume.pt"
         if saved.exists():
@@ -139,7 +143,10 @@ class Run:
             model.load_state_dict(state["model"])
             self.averaged.load_state_dict(state["averaged"])
             optimiser.load(state["optimiser"])
-            self.step, self.spent = state["step"], state["spent"]
+            self.step, self.spent, self.sums, self.since = (state[k] for k in ("step", "spent", "sums", "since"))
+            self.random = state["random"]
+            rows = [row for row in self.log_file.read_text().splitlines() if json.loads(row).get("step", math.inf) <= self.step]
+            self.log_file.write_text("".join(row + "\n" for row in rows if "finished" not in row))
             print(f"{name}: resumes at step {self.step}", flush=True)
         self.began = time.time() - self.spent
         self.saved_at = time.time()
@@ -151,6 +158,10 @@ class Run:
         return (time.time() - self.began) / self.seconds
 
     def __iter__(self):
+        if self.random:  # only now: making the data has used them too
+            torch.set_rng_state(self.random[0].cpu())
+            if len(self.random) > 1:
+                torch.cuda.set_rng_state(self.random[1].cpu())
         while self.progress < 1:
             yield self.step
 
@@ -179,8 +190,8 @@ class Run:
                      **{k: round(float(v) / self.since, 5) for k, v in self.sums.items()}}
             self.sums, self.since = {}, 0
             self.write(entry)
-            if time.time() - self.saved_at > 120:
-                self.save_resume()
+        if time.time() - self.saved_at >= self.save_every:
+            self.save_resume()
 
     def write(self, entry: dict):
         with open(self.log_file, "a") as f:
@@ -189,17 +200,25 @@ class Run:
 
     def save_resume(self):
         self.spent, self.saved_at = time.time() - self.began, time.time()
-        temporary = self.folder / f"{self.name}.resume.tmp"
-        torch.save({"model": self.model.state_dict(), "averaged": self.averaged.state_dict(),
-                    "optimiser": self.optimiser.state(), "step": self.step, "spent": self.spent}, temporary)
-        temporary.replace(self.folder / f"{self.name}.resume.pt")
+        random = [torch.get_rng_state()] + ([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])
+        save({"model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "optimiser": self.optimiser.state(),
+              "step": self.step, "spent": self.spent, "sums": self.sums, "since": self.since, "random": random},
+             self.folder / f"{self.name}.resume.pt")
 
     def finish(self) -> nn.Module:
-        """Saves the averaged weights as NAME.pt and forgets the resume point; returns the averaged model."""
+        """Saves the averaged weights as NAME.pt, and returns the averaged model. The resume point stays until the whole
+        stage is done: what follows the training may be stopped too."""
+        self.save_resume()
         self.write({"step": self.step, "seconds": round(time.time() - self.began, 1), "finished": True})
-        torch.save(self.averaged.state_dict(), self.folder / f"{self.name}.pt")
-        (self.folder / f"{self.name}.resume.pt").unlink(missing_ok=True)
+        save(self.averaged.state_dict(), self.folder / f"{self.name}.pt")
         return self.averaged
+
+
+def save(what, path: Path):
+    """The file is either the old one or the whole new one, whenever the program is stopped."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(what, temporary)
+    temporary.replace(path)
 
 
 def autocast(device: str):

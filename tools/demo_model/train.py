@@ -23,7 +23,7 @@ from torch import nn
 import captions
 import vae as vae_module
 import world
-from common import Graphed, Optimiser, Run, autocast, psnr
+from common import Graphed, Optimiser, Run, autocast, psnr, save
 from dit import Dit, DitConfig
 from text_encoder import NEGATIVE_PROMPT, TextEncoder, Tokenizer, train_tokenizer
 from vae import Vae
@@ -115,7 +115,7 @@ def train_text(args, folder: Path):
         rows = torch.tensor([[row[k] for k in SLOTS] for row in unseen_labels], device=device)
         run.write({"unseen": {k: round(float((logits[i].argmax(-1) == rows[:, i]).float().mean()), 4)
                               for i, k in enumerate(SLOTS)}})
-    torch.save(probe.encoder.state_dict(), folder / "text.pt")
+    save(probe.encoder.state_dict(), folder / "text.pt")
 
 
 def speed_up(model: Vae, device: str) -> Vae:
@@ -191,7 +191,7 @@ def train_vae21(args, folder: Path):
             with autocast(device):
                 moments.append(model.moments(world.render(sample.take(slice(i, i + 32)), size, device))[0])
         model.fold(torch.cat([m.transpose(0, 1).flatten(1) for m in moments], dim=1))
-    torch.save(model.state_dict(), folder / "vae21.pt")
+    save(model.state_dict(), folder / "vae21.pt")
     check_vae(args, folder, "2.1", run)
 
 
@@ -255,7 +255,7 @@ def train_on_latents(args, folder: Path, name: str):
         run.advance(short if run.progress < 0.75 else whole)
     model = run.finish()
     model.close(KEPT)
-    torch.save(model.state_dict(), folder / f"vae{version.replace('.', '')}.pt")
+    save(model.state_dict(), folder / f"vae{version.replace('.', '')}.pt")
     check_vae(args, folder, version, run)
 
 
@@ -328,7 +328,7 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
     negative = tokenizer([NEGATIVE_PROMPT], 512)
     negative = negative[:, :int((negative > 0).sum())].to(device)
     u_low, u_high = (s / (SHIFT - (SHIFT - 1) * s) for s in (low, high))
-    torch.manual_seed(51 + run.step)
+    torch.manual_seed(51)
     with torch.no_grad(), autocast(device):
         extra = text(negative)[0].float()
 
@@ -362,7 +362,7 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
         run.advance(step)
     averaged = run.finish()
     if name == "ti2v":
-        torch.save(widen(averaged.state_dict(), KEPT, TI2V.channels), folder / f"{name}.pt")
+        save(widen(averaged.state_dict(), KEPT, TI2V.channels), folder / f"{name}.pt")
 
 
 def widen(state: dict, few: int, many: int) -> dict:
@@ -384,10 +384,12 @@ def main():
     parser.add_argument("--batch", type=int)
     parser.add_argument("--clips", type=int, default=20000)
     parser.add_argument("--matrix-lr", type=float, default=2e-3)
+    parser.add_argument("--save-every", type=float, default=Run.save_every, help="seconds between resume points")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    Run.save_every = args.save_every
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     for stage in STAGES if args.stage == "all" else (args.stage,):
@@ -397,6 +399,7 @@ def main():
         torch.manual_seed(1)
         train_stage(args, args.out, stage)
         (args.out / f"{stage}.done").touch()
+        (args.out / f"{stage}.resume.pt").unlink(missing_ok=True)
 
 
 def train_stage(args, folder: Path, stage: str):
