@@ -80,6 +80,8 @@ Tensor heads_of(const Tensor& x, int64_t heads) { return x.view({x.dim(0), heads
 
 float attention_scale(const DitConfig& cfg) { return 1.f / std::sqrt(static_cast<float>(cfg.head_dim())); }
 
+// The three parts of a block overwrite their input x, and give their result in memory that they made: at 720p each such
+// tensor is 0.8 GB.
 Tensor self_attention(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const Tensor& x,
                       const ops::Rope3d& rope) {
   const Tensor q = ops::linear(ctx, x, w.q.weight, w.q.bias);
@@ -87,23 +89,26 @@ Tensor self_attention(Context& ctx, const DitAttentionWeights& w, const DitConfi
   const Tensor v = ops::linear(ctx, x, w.v.weight, w.v.bias);
   ops::rms_norm_rope(ctx, q, w.norm_q, &rope, cfg.heads, cfg.eps);
   ops::rms_norm_rope(ctx, k, w.norm_k, &rope, cfg.heads, cfg.eps);
-  const Tensor y =
-      ops::attention(ctx, heads_of(q, cfg.heads), heads_of(k, cfg.heads), heads_of(v, cfg.heads), attention_scale(cfg));
-  return ops::linear(ctx, y.view(x.shape), w.o.weight, w.o.bias);
+  ops::attention_into(ctx, heads_of(q, cfg.heads), heads_of(k, cfg.heads), heads_of(v, cfg.heads), attention_scale(cfg),
+                      {}, heads_of(x, cfg.heads));
+  ops::linear_into(ctx, x, w.o.weight, w.o.bias, q);
+  return q;
 }
 
 Tensor cross_attention(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const Tensor& x,
                        const Tensor& text_k, const Tensor& text_v) {
   const Tensor q = ops::linear(ctx, x, w.q.weight, w.q.bias);
   ops::rms_norm_rope(ctx, q, w.norm_q, nullptr, cfg.heads, cfg.eps);
-  const Tensor y = ops::attention(ctx, heads_of(q, cfg.heads), heads_of(text_k, cfg.heads), heads_of(text_v, cfg.heads),
-                                  attention_scale(cfg));
-  return ops::linear(ctx, y.view(x.shape), w.o.weight, w.o.bias);
+  ops::attention_into(ctx, heads_of(q, cfg.heads), heads_of(text_k, cfg.heads), heads_of(text_v, cfg.heads),
+                      attention_scale(cfg), {}, heads_of(x, cfg.heads));
+  ops::linear_into(ctx, x, w.o.weight, w.o.bias, q);
+  return q;
 }
 
 Tensor feed_forward(Context& ctx, const DitBlockWeights& w, const Tensor& x) {
   const Tensor hidden = ops::linear(ctx, x, w.ffn_up.weight, w.ffn_up.bias, Activation::gelu_tanh);
-  return ops::linear(ctx, hidden, w.ffn_down.weight, w.ffn_down.bias);
+  ops::linear_into(ctx, hidden, w.ffn_down.weight, w.ffn_down.bias, x);
+  return x;
 }
 
 /// WanAttentionBlock.forward. x [L, C] is the f32 residual stream, updated in place.
@@ -113,18 +118,19 @@ void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, con
   const Tensor rows = modulate_rows(ctx, time.projection, w.modulation);
   const Modulation attn = modulation(rows, 0, cfg.dim);
   const Modulation ffn = modulation(rows, 1, cfg.dim);
+  const Tensor y = ops::norm_modulate(ctx, x, attn.shift, attn.scale, time.split, cfg.eps, ctx.compute);
   {
     const auto scope = ctx.arena->scope();
-    const Tensor y = ops::norm_modulate(ctx, x, attn.shift, attn.scale, time.split, cfg.eps, ctx.compute);
-    ops::gated_add(ctx, x, self_attention(ctx, w.self_attn, cfg, y, rope), attn.gate, time.split);
+    const Shape row{1, cfg.dim};
+    ops::gated_add_norm(ctx, x, self_attention(ctx, w.self_attn, cfg, y, rope), attn.gate,
+                        {w.norm3_bias.view(row), w.norm3_weight.view(row), true}, time.split, cfg.eps, y);
   }
   {
     const auto scope = ctx.arena->scope();
-    const Tensor y = ops::layer_norm(ctx, x, w.norm3_weight, w.norm3_bias, cfg.eps);
-    ops::add(ctx, x, cross_attention(ctx, w.cross_attn, cfg, y, text_k, text_v));
+    ops::gated_add_norm(ctx, x, cross_attention(ctx, w.cross_attn, cfg, y, text_k, text_v), {}, {ffn.shift, ffn.scale},
+                        time.split, cfg.eps, y);
   }
   const auto scope = ctx.arena->scope();
-  const Tensor y = ops::norm_modulate(ctx, x, ffn.shift, ffn.scale, time.split, cfg.eps, ctx.compute);
   ops::gated_add(ctx, x, feed_forward(ctx, w, y), ffn.gate, time.split);
 }
 

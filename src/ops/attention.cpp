@@ -4,7 +4,8 @@
 
 namespace wan::ops {
 
-Tensor attention(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& rel_bias) {
+void attention_into(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                    const Tensor& rel_bias, const Tensor& y) {
   constexpr auto op = "attention";
   check_activation(op, "q", q, 3);
   const int64_t lq = q.dim(0), heads = q.dim(1), d = q.dim(2);
@@ -16,9 +17,15 @@ Tensor attention(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v
   check(k.dim(0) == v.dim(0) && k.dim(0) > 0, op, "k is {} and v is {}, expected equally many rows, at least one",
         to_string(k), to_string(v));
   if (rel_bias) check_parameter(op, "rel_bias", rel_bias, {heads, lq + k.dim(0) - 1});
-
-  const Tensor y = ctx.make(q.dtype, q.shape);
+  check(y && y.dtype == q.dtype && y.shape == q.shape && y.contiguous(), op, "y is {}, expected contiguous {} {}",
+        to_string(y), to_string(q.dtype), to_string(q.shape));
   call(ctx, op, &KernelTable::attention, AttentionArgs{q, k, v, rel_bias, y, scale});
+}
+
+Tensor attention(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, float scale, const Tensor& rel_bias) {
+  check_activation("attention", "q", q, 3);
+  const Tensor y = ctx.make(q.dtype, q.shape);
+  attention_into(ctx, q, k, v, scale, rel_bias, y);
   return y;
 }
 

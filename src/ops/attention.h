@@ -8,5 +8,8 @@ namespace wan::ops {
 /// Blocked: scratch does not grow with Lq * Lk.
 Tensor attention(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
                  const Tensor& rel_bias = {});
+/// The same into y, contiguous memory of q's shape and dtype, apart from q, k and v.
+void attention_into(Context& ctx, const Tensor& q, const Tensor& k, const Tensor& v, float scale,
+                    const Tensor& rel_bias, const Tensor& y);
 
 }  // namespace wan::ops

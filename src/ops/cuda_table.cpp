@@ -16,31 +16,9 @@ namespace {
 
 struct Owner {
   explicit Owner(cudaStream_t stream) : state(stream) {
-    static_cast<KernelTable&>(table) = {
-        .name = "cuda",
-        .linear = cuda::linear,
-        .norm_modulate = cuda::norm_modulate,
-        .layer_norm = cuda::layer_norm,
-        .rms_norm = cuda::rms_norm,
-        .channel_norm = cuda::channel_norm,
-        .rms_norm_rope = cuda::rms_norm_rope,
-        .attention = cuda::attention,
-        .gated_add = cuda::gated_add,
-        .gelu_mul = cuda::gelu_mul,
-        .silu = cuda::silu,
-        .convert = cuda::convert,
-        .combine = cuda::combine,
-        .embedding = cuda::embedding,
-        .patchify = cuda::patchify,
-        .unpatchify = cuda::unpatchify,
-        .conv = cuda::conv,
-        .avg_down = cuda::avg_down,
-        .dup_up = cuda::dup_up,
-        .interleave_time = cuda::interleave_time,
-        .to_channels_last = cuda::to_channels_last,
-        .to_planar = cuda::to_planar,
-        .all_finite = cuda::all_finite,
-    };
+#define WAN_ENTRY(op, Args) .op = cuda::op,
+    static_cast<KernelTable&>(table) = {.name = "cuda", WAN_FOR_EACH_OP(WAN_ENTRY)};
+#undef WAN_ENTRY
     table.state = &state;
   }
   cuda::CudaState state;

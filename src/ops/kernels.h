@@ -92,6 +92,19 @@ struct GatedAddArgs {
   int64_t split = 0;
 };
 
+/// x += y * gate (gate absent: 1), then z = norm(x) * (offset + scale) + shift: a gated addition and the norm that
+/// follows it. Offset 1 is NormModulateArgs' norm, 0 LayerNormArgs'; `split` serves gate, scale and shift.
+struct GatedAddNormArgs {
+  Tensor x;             // [L, C] f32, in place
+  Tensor y;             // [L, C] f32 or bf16
+  Tensor gate;          // [R, C] f32, rows may be strided, or absent
+  Tensor shift, scale;  // [R, C] f32, rows may be strided
+  Tensor z;             // [L, C] f32 or bf16
+  int64_t split = 0;
+  float offset = 1.f;
+  float eps = 1e-6f;
+};
+
 /// a = gelu_tanh(a) * b, in place (T5's gated feed-forward).
 struct GeluMulArgs {
   Tensor a, b;  // equal shapes, f32 or bf16

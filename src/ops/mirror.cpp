@@ -56,31 +56,9 @@ constexpr auto mirrored = Mirror<Entry>::call;
 }  // namespace
 
 MirrorTable mirror_kernels(const KernelTable& host, Arena& host_arena) noexcept {
-  static constexpr KernelTable table{
-      .name = "host",
-      .linear = mirrored<&KernelTable::linear>,
-      .norm_modulate = mirrored<&KernelTable::norm_modulate>,
-      .layer_norm = mirrored<&KernelTable::layer_norm>,
-      .rms_norm = mirrored<&KernelTable::rms_norm>,
-      .channel_norm = mirrored<&KernelTable::channel_norm>,
-      .rms_norm_rope = mirrored<&KernelTable::rms_norm_rope>,
-      .attention = mirrored<&KernelTable::attention>,
-      .gated_add = mirrored<&KernelTable::gated_add>,
-      .gelu_mul = mirrored<&KernelTable::gelu_mul>,
-      .silu = mirrored<&KernelTable::silu>,
-      .convert = mirrored<&KernelTable::convert>,
-      .combine = mirrored<&KernelTable::combine>,
-      .embedding = mirrored<&KernelTable::embedding>,
-      .patchify = mirrored<&KernelTable::patchify>,
-      .unpatchify = mirrored<&KernelTable::unpatchify>,
-      .conv = mirrored<&KernelTable::conv>,
-      .avg_down = mirrored<&KernelTable::avg_down>,
-      .dup_up = mirrored<&KernelTable::dup_up>,
-      .interleave_time = mirrored<&KernelTable::interleave_time>,
-      .to_channels_last = mirrored<&KernelTable::to_channels_last>,
-      .to_planar = mirrored<&KernelTable::to_planar>,
-      .all_finite = mirrored<&KernelTable::all_finite>,
-  };
+#define WAN_ENTRY(op, Args) .op = mirrored<&KernelTable::op>,
+  static constexpr KernelTable table{.name = "host", WAN_FOR_EACH_OP(WAN_ENTRY)};
+#undef WAN_ENTRY
   return {table, &host, &host_arena};
 }
 

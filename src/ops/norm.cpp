@@ -55,6 +55,24 @@ Tensor layer_norm(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& 
   return y;
 }
 
+void gated_add_norm(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& gate, const NormRows& norm,
+                    int64_t split, float eps, const Tensor& z) {
+  constexpr auto op = "gated_add_norm";
+  check_residual(op, x, z.dtype);
+  check(z && z.shape == x.shape && z.contiguous(), op, "z is {}, expected contiguous {}", to_string(z),
+        to_string(x.shape));
+  check(y && is_float(y.dtype) && y.shape == x.shape && y.contiguous(), op, "y is {}, expected contiguous {}",
+        to_string(y), to_string(x.shape));
+  if (gate) check_rows(op, "gate", gate, x.dim(1));
+  check_rows(op, "shift", norm.shift, x.dim(1));
+  check_rows(op, "scale", norm.scale, x.dim(1));
+  check(norm.shift.dim(0) == norm.scale.dim(0) && (!norm.plain || norm.scale.dim(0) == 1), op,
+        "shift is {} and scale is {}, expected equal shapes (of one row for a plain norm)", to_string(norm.shift),
+        to_string(norm.scale));
+  call(ctx, op, &KernelTable::gated_add_norm,
+       GatedAddNormArgs{x, y, gate, norm.shift, norm.scale, z, split, norm.plain ? 0.f : 1.f, eps});
+}
+
 Tensor rms_norm(Context& ctx, const Tensor& x, const Tensor& w, float eps, DType out) {
   constexpr auto op = "rms_norm";
   check_residual(op, x, out);
@@ -64,29 +82,24 @@ Tensor rms_norm(Context& ctx, const Tensor& x, const Tensor& w, float eps, DType
   return y;
 }
 
-namespace {
-
-void channel_norm_to(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu, const Tensor& y) {
+void channel_norm_into(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu, const Tensor& y) {
   constexpr auto op = "channel_norm";
   check(x && x.rank() >= 1 && is_float(x.dtype), op, "x is {}, expected [..., C] in f32 or bf16", to_string(x));
   check_contiguous(op, "x", x);
   const int64_t c = x.shape.back();
   check_parameter(op, "gamma", gamma, {c});
+  check(y && y.dtype == x.dtype && y.shape == x.shape, op, "y is {}, expected {} {}", to_string(y), to_string(x.dtype),
+        to_string(x.shape));
+  check_contiguous(op, "y", y);
   if (x.numel() == 0) return;
   const Shape flat{x.numel() / c, c};
   call(ctx, op, &KernelTable::channel_norm, ChannelNormArgs{x.view(flat), gamma, y.view(flat), silu});
 }
 
-}  // namespace
-
 Tensor channel_norm(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu) {
   const Tensor y = ctx.make(x.dtype, x.shape);
-  channel_norm_to(ctx, x, gamma, silu, y);
+  channel_norm_into(ctx, x, gamma, silu, y);
   return y;
-}
-
-void channel_norm_in_place(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu) {
-  channel_norm_to(ctx, x, gamma, silu, x);
 }
 
 Rope3d make_rope(Context& ctx, int64_t frames, int64_t height, int64_t width, int64_t head_dim) {

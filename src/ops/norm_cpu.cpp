@@ -55,14 +55,25 @@ void rotate(const Simd& s, const RmsNormRopeArgs& a, int64_t token, float* x) {
 
 }  // namespace
 
-void norm_modulate(Context& ctx, const NormModulateArgs& a) {
+namespace {
+
+void normalize(Context& ctx, const NormModulateArgs& a, float offset) {
   const Simd& s = simd();
   each_row(ctx, a.x, [&](int64_t i, float* line) {
     in_f32(s, a.x, a.y, i, line, [&](const float* x, float* y) {
-      s.normalize(x, y, a.x.dim(1), a.eps, 1.f, modulation_row(a.scale, i, a.split),
+      s.normalize(x, y, a.x.dim(1), a.eps, offset, modulation_row(a.scale, i, a.split),
                   modulation_row(a.shift, i, a.split));
     });
   });
+}
+
+}  // namespace
+
+void norm_modulate(Context& ctx, const NormModulateArgs& a) { normalize(ctx, a, 1.f); }
+
+void gated_add_norm(Context& ctx, const GatedAddNormArgs& a) {
+  gated_add(ctx, {a.x, a.y, a.gate, a.split});
+  normalize(ctx, {a.x, a.shift, a.scale, a.z, a.split, a.eps}, a.offset);
 }
 
 void layer_norm(Context& ctx, const LayerNormArgs& a) {

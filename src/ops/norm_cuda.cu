@@ -85,6 +85,65 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
+// The same for rows of up to S * 1024 elements, kept in registers; with Adds, x += y * gate comes first.
+template <int S, bool Adds, class Y, class Z>
+__global__ void __launch_bounds__(128)
+    normalize_wide_kernel(float* x, const Y* y, Z* to, int width, ParameterRows gate, ParameterRows mul,
+                          ParameterRows add, int64_t split, float offset, float eps) {
+  constexpr int N = 8, step = 128 * N;
+  const int64_t row = blockIdx.x;
+  float* from = x + row * width;
+  Floats<N> v[S];
+  float total = 0;
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    const int i = s * step + static_cast<int>(threadIdx.x) * N;
+    if (i >= width) break;
+    v[s] = load<N>(from + i);
+    if constexpr (Adds) {
+      const auto more = load<N>(y + row * width + i);
+      if (gate.data) {
+        const auto g = load<N>(gate.of(row, split) + i);
+#pragma unroll
+        for (int j = 0; j < N; ++j) v[s].v[j] += more.v[j] * g.v[j];
+      } else {
+#pragma unroll
+        for (int j = 0; j < N; ++j) v[s].v[j] += more.v[j];
+      }
+      store<N>(from + i, v[s]);
+    }
+#pragma unroll
+    for (int j = 0; j < N; ++j) total += v[s].v[j];
+  }
+  const float rough = group_sum<128>(total) / static_cast<float>(width);
+
+  float first = 0, second = 0;
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    if (s * step + static_cast<int>(threadIdx.x) * N >= width) break;
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      v[s].v[j] -= rough;
+      first += v[s].v[j];
+      second += v[s].v[j] * v[s].v[j];
+    }
+  }
+  const float rest = group_sum<128>(first) / static_cast<float>(width);
+  const float variance = fmaxf(group_sum<128>(second) / static_cast<float>(width) - rest * rest, 0.f);
+  const float inverse = 1.f / sqrtf(variance + eps);
+
+  const float *times = mul.of(row, split), *plus = add.of(row, split);
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    const int i = s * step + static_cast<int>(threadIdx.x) * N;
+    if (i >= width) break;
+    const auto m = load<N>(times + i), a = load<N>(plus + i);
+#pragma unroll
+    for (int j = 0; j < N; ++j) v[s].v[j] = (v[s].v[j] - rest) * inverse * (offset + m.v[j]) + a.v[j];
+    store<N>(to + row * width + i, v[s]);
+  }
+}
+
 enum class Finish { none, silu, rope };
 
 // The tables of a rotary embedding, and the rows of them that one token uses.
@@ -175,17 +234,59 @@ RowSizes sizes_of(const Tensor& x, const Tensor& y) {
   return {x.dim(0), static_cast<int>(x.dim(1)), x.stride(0), y.stride(0)};
 }
 
-void normalize(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& mul, const Tensor& add, int64_t split,
-               float offset, float eps) {
-  const RowSizes z = sizes_of(x, y);
-  if (x.numel() == 0) return;
-  const ParameterRows times = parameter_rows(mul), plus = parameter_rows(add);
-  const bool vectors = by_eights(x.data, z.width, z.x_row) && by_eights(y.data, z.width, z.y_row) &&
+// What a norm of the rows of x needs; with `y`, x += y * gate comes first.
+struct Normalize {
+  Tensor x, y, gate, mul, add, to;
+  int64_t split;
+  float offset, eps;
+};
+
+// Whether the wide kernel takes it; it does the addition too.
+bool normalize_wide(Context& ctx, const Normalize& a) {
+  const int width = static_cast<int>(a.x.dim(1));
+  const ParameterRows times = parameter_rows(a.mul), plus = parameter_rows(a.add);
+  const ParameterRows gate = a.gate ? parameter_rows(a.gate) : ParameterRows{nullptr, 0};
+  const auto fits = [&](const void* p, int64_t row) { return by_eights(p, width, row); };
+  if (width < 1024 || width > 8192 || !a.x.contiguous() || !a.to.contiguous() || (a.y && !a.y.contiguous()) ||
+      !fits(a.x.data, 0) || !fits(a.to.data, 0) || !fits(a.y.data, 0) || !fits(gate.data, gate.row) ||
+      !fits(times.data, times.row) || !fits(plus.data, plus.row))
+    return false;
+  const auto launch = [&]<int S>() {
+    with_type(a.to.dtype, [&]<class Z>() {
+      const auto rows = static_cast<unsigned>(a.x.dim(0));
+      if (!a.y)
+        normalize_wide_kernel<S, false, float><<<rows, 128, 0, stream_of(ctx)>>>(
+            at<float>(a.x), nullptr, at<Z>(a.to), width, gate, times, plus, a.split, a.offset, a.eps);
+      else
+        with_type(a.y.dtype, [&]<class Y>() {
+          normalize_wide_kernel<S, true><<<rows, 128, 0, stream_of(ctx)>>>(
+              at<float>(a.x), at<const Y>(a.y), at<Z>(a.to), width, gate, times, plus, a.split, a.offset, a.eps);
+        });
+    });
+  };
+  if (width <= 2048)
+    launch.template operator()<2>();
+  else if (width <= 3072)
+    launch.template operator()<3>();
+  else if (width <= 5120)
+    launch.template operator()<5>();
+  else
+    launch.template operator()<8>();
+  wan::cuda::check_launch();
+  return true;
+}
+
+void normalize(Context& ctx, const Normalize& a) {
+  if (a.x.numel() == 0 || normalize_wide(ctx, a)) return;
+  if (a.y) gated_add(ctx, {a.x, a.y, a.gate, a.split});
+  const RowSizes z = sizes_of(a.x, a.to);
+  const ParameterRows times = parameter_rows(a.mul), plus = parameter_rows(a.add);
+  const bool vectors = by_eights(a.x.data, z.width, z.x_row) && by_eights(a.to.data, z.width, z.y_row) &&
                        by_eights(times.data, z.width, times.row) && by_eights(plus.data, z.width, plus.row);
-  with_type(y.dtype, [&]<class Y>() {
+  with_type(a.to.dtype, [&]<class Y>() {
     with_rows<1>(z, vectors, [&]<int N, int G>(unsigned blocks, int threads) {
-      normalize_kernel<N, G>
-          <<<blocks, threads, 0, stream_of(ctx)>>>(at<const float>(x), at<Y>(y), z, times, plus, split, offset, eps);
+      normalize_kernel<N, G><<<blocks, threads, 0, stream_of(ctx)>>>(at<const float>(a.x), at<Y>(a.to), z, times, plus,
+                                                                     a.split, a.offset, a.eps);
     });
   });
   wan::cuda::check_launch();
@@ -224,10 +325,14 @@ RopeTables tables_of(const RmsNormRopeArgs& a) {
 }  // namespace
 
 void norm_modulate(Context& ctx, const NormModulateArgs& a) {
-  normalize(ctx, a.x, a.y, a.scale, a.shift, a.split, 1.f, a.eps);
+  normalize(ctx, {a.x, {}, {}, a.scale, a.shift, a.y, a.split, 1.f, a.eps});
 }
 
-void layer_norm(Context& ctx, const LayerNormArgs& a) { normalize(ctx, a.x, a.y, a.w, a.b, 0, 0.f, a.eps); }
+void layer_norm(Context& ctx, const LayerNormArgs& a) { normalize(ctx, {a.x, {}, {}, a.w, a.b, a.y, 0, 0.f, a.eps}); }
+
+void gated_add_norm(Context& ctx, const GatedAddNormArgs& a) {
+  normalize(ctx, {a.x, a.y, a.gate, a.scale, a.shift, a.z, a.split, a.offset, a.eps});
+}
 
 void rms_norm(Context& ctx, const RmsNormArgs& a) {
   with_type(a.y.dtype, [&]<class Y>() { scale<Finish::none, float, Y>(ctx, a.x, a.y, a.w, false, a.eps); });

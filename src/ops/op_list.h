@@ -11,6 +11,7 @@
   OP(rms_norm_rope, RmsNormRopeArgs)       \
   OP(attention, AttentionArgs)             \
   OP(gated_add, GatedAddArgs)              \
+  OP(gated_add_norm, GatedAddNormArgs)     \
   OP(gelu_mul, GeluMulArgs)                \
   OP(silu, SiluArgs)                       \
   OP(convert, ConvertArgs)                 \

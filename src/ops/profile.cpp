@@ -81,6 +81,7 @@ OpWork norm_work(const Args& a) {
 OpWork work_of(const NormModulateArgs& a) { return norm_work(a); }
 OpWork work_of(const LayerNormArgs& a) { return norm_work(a); }
 OpWork work_of(const RmsNormArgs& a) { return norm_work(a); }
+OpWork work_of(const GatedAddNormArgs& a) { return norm_work(a); }
 OpWork work_of(const ChannelNormArgs& a) { return norm_work(a); }
 OpWork work_of(const RmsNormRopeArgs& a) { return norm_work(a); }
 

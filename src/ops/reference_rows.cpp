@@ -108,6 +108,17 @@ void gated_add(Context&, const GatedAddArgs& a) {
       set(a.x, get(a.x, i, c) + get(a.y, i, c) * (a.gate ? get(a.gate, chosen(a.gate, i, a.split), c) : 1.0), i, c);
 }
 
+void gated_add_norm(Context& ctx, const GatedAddNormArgs& a) {
+  gated_add(ctx, {a.x, a.y, a.gate, a.split});
+  for (int64_t i = 0; i < a.x.dim(0); ++i) {
+    const auto v = normalized(a.x, i, static_cast<double>(a.eps));
+    const int64_t r = chosen(a.scale, i, a.split);
+    for (int64_t c = 0; c < a.x.dim(1); ++c)
+      set(a.z, v[static_cast<size_t>(c)] * (static_cast<double>(a.offset) + get(a.scale, r, c)) + get(a.shift, r, c), i,
+          c);
+  }
+}
+
 void gelu_mul(Context&, const GeluMulArgs& a) {
   for (int64_t i = 0; i < a.a.numel(); ++i) set_at(a.a, i, gelu(flat(a.a, i)) * flat(a.b, i));
 }

@@ -16,6 +16,7 @@ template <class F> void visit(ChannelNormArgs& a, F&& f) { f("x", a.x, Role::in)
 template <class F> void visit(RmsNormRopeArgs& a, F&& f) { f("x", a.x, Role::in_out); f("w", a.w, Role::in); }
 template <class F> void visit(AttentionArgs& a, F&& f) { f("q", a.q, Role::in); f("k", a.k, Role::in); f("v", a.v, Role::in); f("rel_bias", a.rel_bias, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(GatedAddArgs& a, F&& f) { f("x", a.x, Role::in_out); f("y", a.y, Role::in); f("gate", a.gate, Role::in); }
+template <class F> void visit(GatedAddNormArgs& a, F&& f) { f("x", a.x, Role::in_out); f("y", a.y, Role::in); f("gate", a.gate, Role::in); f("shift", a.shift, Role::in); f("scale", a.scale, Role::in); f("z", a.z, Role::out); }
 template <class F> void visit(GeluMulArgs& a, F&& f) { f("a", a.a, Role::in_out); f("b", a.b, Role::in); }
 template <class F> void visit(SiluArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ConvertArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }

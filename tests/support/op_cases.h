@@ -127,6 +127,18 @@ inline void add_norm_cases(std::vector<OpCase>& cases, DType dtype) {
            return {ops::layer_norm(ctx, make.normal(DType::f32, {rows, width}, 2.f, -5.f),
                                    make.normal(DType::f32, {width}), make.normal(DType::f32, {width}), 1e-6f)};
          }});
+    for (const bool plain : {false, true})
+      for (const int64_t split : {int64_t{0}, rows / 2})
+        cases.push_back({name("gated_add_norm") + (plain ? "_plain" : "") + (split ? "_split" : ""),
+                         [=, rows = rows, width = width](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                           const Tensor x = make.normal(DType::f32, {rows, width}, 2.f, 3.f);
+                           const int64_t r = split && !plain ? 2 : 1;
+                           const auto rows_of = [&] { return make.strided(DType::f32, r, width, 8); };
+                           const Tensor y = make.normal(dtype, {rows, width}), gate = plain ? Tensor{} : rows_of();
+                           const Tensor shift = rows_of(), scale = rows_of(), z = ctx.make(dtype, {rows, width});
+                           ops::gated_add_norm(ctx, x, y, gate, {shift, scale, plain}, split, 1e-6f, z);
+                           return {x, z};
+                         }});
     cases.push_back(
         {name("rms_norm"), [=, rows = rows, width = width](Context& ctx, Maker& make) -> std::vector<Tensor> {
            return {ops::rms_norm(ctx, make.normal(DType::f32, {rows, width}, 20.f), make.normal(DType::f32, {width}),
