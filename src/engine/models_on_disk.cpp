@@ -6,8 +6,6 @@
 #include "io/json.h"
 
 namespace wan::engine {
-namespace {
-
 models::DitConfig read_dit_config(const io::DitFiles& files) {
   const std::string where = files.config.string();
   const nlohmann::json json = io::read_json_file(files.config);
@@ -18,6 +16,8 @@ models::DitConfig read_dit_config(const io::DitFiles& files) {
   hints.eps = static_cast<float>(config.positive_number("eps", 1e-6));
   return models::infer_dit_config(weights::shape_of(files.tensors.get()), hints, files.tensors.get().label());
 }
+
+namespace {
 
 Task task_of(const io::Checkpoint& files, const models::DitConfig& dit) {
   if (!files.two_experts) return Task::ti2v_5B;

@@ -14,6 +14,9 @@
 /// A checkpoint whose headers are read and checked, and its models as they are asked for.
 namespace wan::engine {
 
+/// A transformer's dimensions, from its config.json and its tensors. Throws Error(bad_file).
+models::DitConfig read_dit_config(const io::DitFiles& files);
+
 /// Weights of one transformer in memory (or mapped), and the model that uses them.
 class LoadedDit {
  public:
