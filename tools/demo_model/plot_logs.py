@@ -14,13 +14,16 @@ def main():
     parser.add_argument("logs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    figure, axes = plt.subplots(1, len(args.logs), figsize=(2.6 * len(args.logs), 2.4), squeeze=False)
-    for axis, log in zip(axes[0], args.logs):
-        rows = [r for r in map(json.loads, log.read_text().splitlines()) if "loss" in r]
-        axis.plot([r["step"] for r in rows], [r["loss"] for r in rows], lw=1)
+    columns, rows = (len(args.logs) + 1) // 2, 2
+    figure, axes = plt.subplots(rows, columns, figsize=(2.2 * columns, 2.1 * rows), squeeze=False)
+    for axis, log in zip(axes.flat, args.logs):
+        entries = [r for r in map(json.loads, log.read_text().splitlines()) if "loss" in r]
+        axis.plot([r["step"] for r in entries], [r["loss"] for r in entries], lw=1)
         axis.set_yscale("log")
         axis.set_title(log.name.removesuffix(".log.jsonl"), fontsize=8)
-        axis.tick_params(labelsize=6)
+        axis.tick_params(labelsize=6, which="both")
+    for axis in axes.flat[len(args.logs):]:
+        axis.axis("off")
     figure.tight_layout()
     figure.savefig(args.out, dpi=80)
 
