@@ -40,15 +40,14 @@ std::vector<float> sinusoid(float timestep, int64_t freq_dim) {
 }
 
 /// One row per distinct timestep; upstream expands it to one per token.
-TimeEmbedding embed_time(Context& ctx, const Dit& dit, const DitInput& input, int64_t clean_tokens) {
-  const DitConfig& cfg = dit.config;
-  const int64_t rows = clean_tokens > 0 ? 2 : 1;
-  std::vector<float> host;
-  if (clean_tokens > 0) host = sinusoid(0.f, cfg.freq_dim);
-  const std::vector<float> now = sinusoid(input.timestep, cfg.freq_dim);
-  host.insert(host.end(), now.begin(), now.end());
-  Tensor frequencies = ctx.make(DType::f32, {rows, cfg.freq_dim});
-  ctx.arena->memory().upload(frequencies.data, host.data(), frequencies.nbytes());
+TimeEmbedding embed_time(Context& ctx, const Dit& dit, const Tensor& sinusoids, int64_t step, int64_t clean_tokens) {
+  const Tensor now = sinusoids.slice(0, 1 + step, 1);
+  Tensor frequencies = now;
+  if (clean_tokens > 0) {
+    frequencies = ctx.make(DType::f32, {2, dit.config.freq_dim});
+    ops::copy(ctx, sinusoids.slice(0, 0, 1), frequencies.slice(0, 0, 1));
+    ops::copy(ctx, now, frequencies.slice(0, 1, 1));
+  }
 
   TimeEmbedding t;
   t.split = clean_tokens;
@@ -183,6 +182,18 @@ TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context) {
   return text;
 }
 
+DitTables make_dit_tables(Context& ctx, const DitConfig& config, const Shape& latent,
+                          std::span<const float> timesteps) {
+  std::vector<float> rows = sinusoid(0.f, config.freq_dim);
+  for (const float t : timesteps) {
+    const std::vector<float> row = sinusoid(t, config.freq_dim);
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  const auto& patch = config.patch;
+  return {ops::make_rope(ctx, latent[1] / patch[0], latent[2] / patch[1], latent[3] / patch[2], config.head_dim()),
+          ops::upload(ctx, rows, {static_cast<int64_t>(timesteps.size()) + 1, config.freq_dim})};
+}
+
 void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const TextKv& text, const Tensor& out) {
   const DitConfig& cfg = dit.config;
   const auto scope = ctx.arena->scope();
@@ -197,8 +208,10 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const Text
     ops::linear_into(ctx, tokens, dit.outer.patch_embedding.weight, dit.outer.patch_embedding.bias, x);
   }
   if (ctx.trace) tap_tokens_as_video(ctx, "patch_embedding.out", x, {frames, height, width});
-  const ops::Rope3d rope = ops::make_rope(ctx, frames, height, width, cfg.head_dim());
-  const TimeEmbedding time = embed_time(ctx, dit, input, input.clean_frames * height * width);
+  const DitTables tables =
+      input.tables ? *input.tables : make_dit_tables(ctx, cfg, input.latent.shape, {&input.timestep, 1});
+  const TimeEmbedding time =
+      embed_time(ctx, dit, tables.sinusoids, input.tables ? input.step : 0, input.clean_frames * height * width);
   if (ctx.trace) ctx.tap("time_projection.first_token", time.projection.slice(0, 0, 1));
 
   for (int64_t i = 0; i < cfg.layers; ++i) {
@@ -206,7 +219,7 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const Text
     const weights::Lease lease = dit.blocks->acquire(ctx, i);
     const size_t layer = static_cast<size_t>(i);
     dit_block(ctx, weights::bind<DitBlockWeights>(lease.tensors(), cfg), cfg, x, time, text.k[layer].tensor,
-              text.v[layer].tensor, rope);
+              text.v[layer].tensor, tables.rope);
     if (ctx.trace) ctx.tap("block" + std::to_string(i) + ".out", x.view({1, x.dim(0), x.dim(1)}));
   }
   head(ctx, dit, x, time, out);

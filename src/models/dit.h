@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <span>
 #include <vector>
 
 #include "core/context.h"
@@ -118,11 +119,22 @@ struct TextKv {
 TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context);
 
 /// The input of one forward.
+/// What every forward of a run needs and none changes, on the device: made once, so that no forward waits for the host.
+struct DitTables {
+  ops::Rope3d rope;
+  Tensor sinusoids;  ///< [1 + n, freq_dim] f32: of timestep 0, then of each of the run's timesteps
+};
+
+/// In ctx.arena, for latents of the shape [c, F, H, W].
+DitTables make_dit_tables(Context& ctx, const DitConfig& config, const Shape& latent, std::span<const float> timesteps);
+
 struct DitInput {
   Tensor latent;     // [c, F, H, W] f32
   Tensor condition;  // [in - c, F, H, W] f32, or absent
   float timestep = 0;
-  int64_t clean_frames = 0;  // leading latent frames whose tokens have timestep 0 (TI2V from an image: 1)
+  int64_t clean_frames = 0;           // leading latent frames whose tokens have timestep 0 (TI2V from an image: 1)
+  const DitTables* tables = nullptr;  // absent: the forward makes its own
+  int64_t step = 0;                   // which of the tables' timesteps `timestep` is
 };
 
 /// One forward (WanModel.forward): writes the predicted velocity to out [out_channels, F, H, W] f32.

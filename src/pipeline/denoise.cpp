@@ -103,6 +103,8 @@ void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts,
   PromptStates prompts;
 
   keep_first_frame(ctx, latent, job.first_frame);
+  const std::vector<float> timesteps(job.schedule.timesteps.begin(), job.schedule.timesteps.end());
+  std::optional<models::DitTables> tables;  // both experts have the same dimensions
   Expert expert = Expert::single;
   for (int64_t step = 0; step < job.schedule.steps(); ++step) {
     const int64_t timestep = job.schedule.timesteps[static_cast<size_t>(step)];
@@ -111,7 +113,9 @@ void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts,
     const models::Dit& dit = experts(expert);
     prompts.switch_to(ctx, job, expert, dit);
 
-    const models::DitInput input{latent, job.condition, static_cast<float>(timestep), job.first_frame ? 1 : 0};
+    if (!tables) tables = models::make_dit_tables(ctx, dit.config, latent.shape, timesteps);
+    const models::DitInput input{latent,   job.condition, static_cast<float>(timestep), job.first_frame ? 1 : 0,
+                                 &*tables, step};
     const std::string name = fmt::format("step{:02}", step);
     if (ctx.trace) tap_step(ctx, dit, input, name, job.boundary <= 0);
 
