@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "models/frame_window.h"
 #include "models/vae.h"
 
 /// The parts of both autoencoders, on channels-last chunks x [T, H, W, C] of a clip in the dtype ctx.compute. Results
@@ -9,22 +10,8 @@
 /// behind.
 namespace wan::models {
 
-/// The last frames that a convolution in time saw, for its next chunk (an entry of upstream's feat_cache).
-class FrameCache {
- public:
-  /// The frames kept, [at most 2, H, W, C]; absent before the first.
-  Tensor history() const noexcept { return held_ > 0 ? frames_.tensor.slice(0, 0, held_) : Tensor{}; }
-  /// Takes over the last `keep` frames of history and x [T, H, W, C]. Memory comes from ctx.arena->memory(), once.
-  void push(Context& ctx, const Tensor& x, int64_t keep = 2);
-  int64_t bytes() const noexcept { return frames_.buffer.size(); }
-
- private:
-  OwnedTensor frames_;
-  int64_t held_ = 0;
-};
-
 struct VaeResidualState {
-  FrameCache conv1, conv2;
+  FrameWindow conv1, conv2;
 };
 
 struct VaeStageState {
@@ -37,30 +24,37 @@ struct VaeState {
   explicit VaeState(const std::vector<VaeStage>& stages);
   int64_t bytes() const noexcept;
 
-  FrameCache conv_in, head;
+  FramePools pools;  // the memory of the windows below
+  FrameWindow conv_in, head;
   VaeResidualState before, after;
   std::vector<VaeStageState> stages;
   bool first = true;  // no chunk was seen yet
 };
 
-/// CausalConv3d with a cache: y = conv(history, x), then x's last frames become the history.
-void causal_conv(Context& ctx, const ConvWeights& w, FrameCache& cache, const Tensor& x, const Tensor& y);
+/// CausalConv3d over three frames, on the frame that was written to `next` = window.next(), which then becomes history:
+/// y [1, H, W, O] = conv(history, next) + residual, if present.
+void causal_conv(Context& ctx, const ConvWeights& w, FrameWindow& window, const Tensor& next, const Tensor& y,
+                 const Tensor& residual = {});
+/// The same for a frame x that lies elsewhere.
+void causal_conv_of(Context& ctx, const ConvWeights& w, FrameWindow& window, FramePools& pools, const Tensor& x,
+                    const Tensor& y);
 
 /// A convolution of extent 1: [T, H, W, I] to [T, H, W, O], in ctx.arena. `rows` takes only the first outputs.
 Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t rows = -1);
 
-/// ResidualBlock: y = shortcut(x) + conv(silu(norm(conv(silu(norm(x)))))). y may be x where the width stays.
-void residual_block(Context& ctx, const VaeResidualWeights& w, VaeResidualState& state, const Tensor& x,
-                    const Tensor& y);
+/// ResidualBlock on one frame: y = shortcut(x) + conv(silu(norm(conv(silu(norm(x)))))). y may not be x.
+void residual_block(Context& ctx, const VaeResidualWeights& w, VaeResidualState& state, FramePools& pools,
+                    const Tensor& x, const Tensor& y);
 
 /// AttentionBlock: x += attention within each frame, one head over its H * W pixels.
 void attention_block(Context& ctx, const VaeAttentionWeights& w, const Tensor& x);
 
-/// The middle of encoder and decoder, in place.
+/// The middle of encoder and decoder, in place, on one frame.
 void middle_blocks(Context& ctx, const VaeMiddleWeights& w, VaeState& state, const Tensor& x);
 
-/// norm, SiLU and the last convolution. x is overwritten.
-void head(Context& ctx, const VaeHeadWeights& w, FrameCache& cache, const Tensor& x, const Tensor& y);
+/// norm, SiLU and the last convolution of one frame.
+void head(Context& ctx, const VaeHeadWeights& w, FrameWindow& window, FramePools& pools, const Tensor& x,
+          const Tensor& y);
 
 /// Which stage, and where in the clip.
 struct VaeStageRun {
@@ -73,12 +67,11 @@ struct VaeStageRun {
 Shape up_shape(const VaeStageRun& run, const Shape& x, int64_t channels);
 Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels);
 
-/// One resolution of the decoder (Up_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten, and y
-/// may be x in a stage that changes no shape.
-void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, const Tensor& x,
-              const Tensor& y);
+/// One resolution of the decoder (Up_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten.
+void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
+              const Tensor& x, const Tensor& y);
 /// One resolution of the encoder (Down_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten.
-void down_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, const Tensor& x,
-                const Tensor& y);
+void down_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
+                const Tensor& x, const Tensor& y);
 
 }  // namespace wan::models

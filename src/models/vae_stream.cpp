@@ -76,14 +76,14 @@ void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames
   const Affine affine = denormalise(ctx, c.z_dim);
   const Tensor latent = pointwise(ctx, weights_->post_quant, ops::to_channels_last(ctx, z, affine.scale, affine.shift));
   Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
-  causal_conv(ctx, weights_->conv_in, state_.conv_in, latent, x);
+  causal_conv_of(ctx, weights_->conv_in, state_.conv_in, state_.pools, latent, x);
   middle_blocks(ctx, weights_->middle, state_, x);
 
   const size_t alone = after_time(c.up);
   for (size_t i = 0; i < alone; ++i) {
     const VaeStageRun run = run_of(c, c.up, i, state_.first);
     const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
-    up_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    up_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
     x = y;
   }
   for (int64_t t = 0; t < x.dim(0); ++t) finish_frame(ctx, alone, x.slice(0, t, 1), frames.slice(1, t, 1));
@@ -97,13 +97,12 @@ void VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& input, c
   Tensor x = input;
   for (size_t i = stage; i < c.up.size(); ++i) {
     const VaeStageRun run = run_of(c, c.up, i, false);
-    const Shape shape = up_shape(run, x.shape, next_width(c.up, i));
-    const Tensor y = shape == x.shape ? x : ctx.make(ctx.compute, shape);
-    up_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
+    up_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
     x = y;
   }
   const Tensor image = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), c.image_channels()});
-  head(ctx, weights_->head, state_.head, x, image);
+  head(ctx, weights_->head, state_.head, state_.pools, x, image);
   ops::to_planar(ctx, image, {}, {}, frame, c.patch, true);
 }
 
@@ -126,12 +125,12 @@ void VaeEncoder::encode_next(Context& ctx, const Tensor& frames, const Tensor& z
   for (size_t i = alone; i < c.down.size(); ++i) {
     const VaeStageRun run = run_of(c, c.down, i, state_.first);
     const Tensor y = ctx.make(ctx.compute, down_shape(run, x.shape, next_width(c.down, i)));
-    down_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+    down_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
     x = y;
   }
   middle_blocks(ctx, weights_->middle, state_, x);
   const Tensor moments = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), 2 * c.z_dim});
-  head(ctx, weights_->head, state_.head, x, moments);
+  head(ctx, weights_->head, state_.head, state_.pools, x, moments);
 
   const Affine affine = normalise(ctx, c.z_dim);
   ops::to_planar(ctx, pointwise(ctx, weights_->quant, moments, c.z_dim), affine.scale, affine.shift, z);
@@ -151,11 +150,11 @@ Tensor VaeEncoder::start_frames(Context& ctx, size_t stages, const Tensor& frame
     const Tensor image = ops::to_channels_last(ctx, frames.slice(1, t, 1), {}, {}, c.patch);
     const Tensor last = all.slice(0, t, 1);
     Tensor x = stages == 0 ? last : ctx.make(ctx.compute, {1, image.dim(1), image.dim(2), c.down.front().in});
-    causal_conv(ctx, weights_->conv_in, state_.conv_in, image, x);
+    causal_conv_of(ctx, weights_->conv_in, state_.conv_in, state_.pools, image, x);
     for (size_t i = 0; i < stages; ++i) {
       const VaeStageRun run = run_of(c, c.down, i, false);
       const Tensor y = i + 1 == stages ? last : ctx.make(ctx.compute, down_shape(run, x.shape, next_width(c.down, i)));
-      down_stage(ctx, run, weights_->stages[i], state_.stages[i], x, y);
+      down_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
       x = y;
     }
   }

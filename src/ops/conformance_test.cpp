@@ -43,6 +43,7 @@ TEST_P(Conformance, EveryOpAgreesWithTheReference) {
       ASSERT_EQ(actual[i].shape, expected[i].shape);
       double bound = p.tolerance;
       if (actual[i].dtype == DType::f32 && c.name.starts_with("linear")) bound = 1e-6;  // f32 sums, whatever the inputs
+      if (c.name.starts_with("conv_residual")) bound *= 2;  // rounded before and after the addition
       if (c.name.starts_with("attention")) bound *= 2;  // the weights of the values are bf16 too, as FlashAttention's
       EXPECT_LE(ops::relative_error(actual[i], expected[i]), bound) << "output " << i;
     }

@@ -27,7 +27,10 @@ Shape check_conv(const Tensor& x, const Tensor& history, const Tensor& w, const 
   const int64_t kt = w.dim(1);
   int64_t frames = t + kt - 1;
   if (history) {
-    check_video(op, "history", history);
+    check_activation(op, "history", history, 4);
+    if (history.dim(0) > 0) check_contiguous(op, "a frame of history", history.slice(0, 0, 1));
+    check(history.dim(0) < 2 || history.stride(0) >= h * wd * c, op, "the frames of history ({}) overlap",
+          to_string(history));
     check(history.dtype == x.dtype && history.dim(0) < kt && history.dim(1) == h && history.dim(2) == wd &&
               history.dim(3) == c,
           op, "history is {}, expected {} [at most {}, {}, {}, {}]", to_string(history), to_string(x.dtype), kt - 1, h,
@@ -44,10 +47,10 @@ Shape check_conv(const Tensor& x, const Tensor& history, const Tensor& w, const 
 }
 
 void call_conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
-               const ConvShape& s, const Tensor& y) {
+               const ConvShape& s, const Tensor& y, const Tensor& residual) {
   call(ctx, "conv", &KernelTable::conv,
-       ConvArgs{x, history, w, b, y, s.stride, s.pad_top, s.pad_bottom, s.pad_left, s.pad_right, s.time_valid,
-                s.upsample});
+       ConvArgs{x, history, w, b, y, residual, s.stride, s.pad_top, s.pad_bottom, s.pad_left, s.pad_right, s.time_valid,
+                s.upsample, s.newest_first});
 }
 
 }  // namespace
@@ -55,18 +58,23 @@ void call_conv(Context& ctx, const Tensor& x, const Tensor& history, const Tenso
 Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
             const ConvShape& s) {
   const Tensor y = ctx.make(x.dtype, check_conv(x, history, w, b, s));
-  call_conv(ctx, x, history, w, b, s, y);
+  call_conv(ctx, x, history, w, b, s, y, {});
   return y;
 }
 
 void conv_into(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
-               const ConvShape& s, const Tensor& y) {
+               const ConvShape& s, const Tensor& y, const Tensor& residual) {
   constexpr auto op = "conv_into";
   const Shape shape = check_conv(x, history, w, b, s);
   check_video(op, "y", y);
   check(y.dtype == x.dtype && y.shape == shape && y.data != x.data, op, "y is {}, expected {} {} apart from x",
         to_string(y), to_string(x.dtype), to_string(shape));
-  call_conv(ctx, x, history, w, b, s, y);
+  if (residual) {
+    check_video(op, "residual", residual);
+    check(residual.dtype == y.dtype && residual.shape == y.shape && residual.data != y.data, op,
+          "residual is {}, expected {} {} apart from y", to_string(residual), to_string(y.dtype), to_string(y.shape));
+  }
+  call_conv(ctx, x, history, w, b, s, y, residual);
 }
 
 void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s) {

@@ -10,11 +10,11 @@ namespace {
 // The input frame that tap `index` of the virtual sequence (zeros, history, x) means; null for a zero frame.
 template <class T>
 const T* frame(const ConvArgs& a, int64_t index) {
-  const int64_t past = a.history ? a.history.dim(0) : 0;
+  const int64_t past = a.past();
   const int64_t zeros = a.time_valid ? 0 : a.w.dim(1) - 1 - past;
   const int64_t size = a.x.dim(1) * a.x.dim(2) * a.x.dim(3);
   if (index < zeros) return nullptr;
-  if (index < zeros + past) return a.history.ptr<const T>() + (index - zeros) * size;
+  if (index < zeros + past) return a.history.ptr<const T>() + a.past_offset(index - zeros);
   return a.x.ptr<const T>() + (index - zeros - past) * size;
 }
 

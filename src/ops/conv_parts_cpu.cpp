@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/cpu.h"
 #include "ops/cpu_util.h"
 
 namespace wan::ops::cpu {
@@ -68,6 +69,17 @@ void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv) {
       });
     }
   }
+}
+
+bool with_residual(Context& ctx, const ConvArgs& a, Conv conv) {
+  if (!a.residual) return false;
+  ConvArgs rest = a;
+  rest.residual = {};
+  conv(ctx, rest);
+  if (is_dry(ctx) || a.y.numel() == 0) return true;
+  const Shape rows{a.y.numel() / a.y.dim(3), a.y.dim(3)};
+  gated_add(ctx, {a.y.view(rows), a.residual.view(rows), {}, 0});
+  return true;
 }
 
 bool in_parts(Context& ctx, const ConvArgs& a, Conv conv) {

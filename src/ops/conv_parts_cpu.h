@@ -13,6 +13,9 @@ bool can_fold(const ConvArgs& a) noexcept;
 /// that costs no accuracy worth naming (bf16 sums would be rounded once more, so those are not folded).
 void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv);
 
+/// A convolution with a residual as one without and an addition. False if there is no residual.
+bool with_residual(Context& ctx, const ConvArgs& a, Conv conv);
+
 /// Calls `conv` for parts of the clip so that scratch stays small: outputs that see frames of the history (which must
 /// be joined to x) apart from those that see x alone, and doubled images few at a time. False if `a` is one part.
 bool in_parts(Context& ctx, const ConvArgs& a, Conv conv);

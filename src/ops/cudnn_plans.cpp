@@ -24,7 +24,7 @@ void check(cudnnStatus_t status, std::source_location where = std::source_locati
 }
 
 // The tensors' names within a graph.
-enum Uid : int64_t { uid_x = 1, uid_w, uid_b, uid_y, uid_q, uid_k, uid_v };
+enum Uid : int64_t { uid_x = 1, uid_w, uid_b, uid_y, uid_q, uid_k, uid_v, uid_residual };
 
 struct Entry {
   std::unique_ptr<fe::graph::Graph> graph;
@@ -108,13 +108,20 @@ Entry make_conv(cudnnHandle_t handle, const ConvPlanShape& s) {
   const auto options = fe::graph::Conv_fprop_attributes()
                            .set_padding(space(0, s.pad_h, s.pad_w))
                            .set_stride(space(s.stride[0], s.stride[1], s.stride[2]))
-                           .set_dilation(space(1, 1, 1));
+                           .set_dilation(space(s.dilation_t, 1, 1));
   Attributes y = graph.conv_fprop(image, weight, options);
   if (s.bias) {
     const ChannelsLast b(1, o, space(1, 1, 1));
     const Attributes bias = input(graph, uid_b, "b", b.dims, b.strides);
     bias->set_data_type(fe::DataType_t::FLOAT);
     y = graph.pointwise(y, bias, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
+  }
+  if (s.residual) {
+    const int64_t frames = (t - (kt - 1) * s.dilation_t - 1) / s.stride[0] + 1;
+    const int64_t high = (h + 2 * s.pad_h - kh) / s.stride[1] + 1, wide = (wd + 2 * s.pad_w - kw) / s.stride[2] + 1;
+    const ChannelsLast r = images ? ChannelsLast(t, o, {high, wide}) : ChannelsLast(1, o, {frames, high, wide});
+    const Attributes residual = input(graph, uid_residual, "residual", r.dims, r.strides);
+    y = graph.pointwise(y, residual, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
   }
   y->set_output(true).set_uid(uid_y).set_data_type(fe::DataType_t::BFLOAT16);
   build(handle, entry);
@@ -164,10 +171,11 @@ void CudnnPlans::run(const AttentionShape& shape, const void* q, const void* k, 
              workspace);
 }
 
-void CudnnPlans::run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, void* y,
-                     void* workspace) {
+void CudnnPlans::run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, const void* residual,
+                     void* y, void* workspace) {
   std::unordered_map<int64_t, void*> tensors{{uid_x, const_cast<void*>(x)}, {uid_w, const_cast<void*>(w)}, {uid_y, y}};
   if (shape.bias) tensors.emplace(uid_b, const_cast<void*>(b));
+  if (shape.residual) tensors.emplace(uid_residual, const_cast<void*>(residual));
   impl_->run(impl_->conv.at(shape), "conv", std::move(tensors), workspace);
 }
 

@@ -13,13 +13,16 @@
 namespace wan::ops::cuda {
 
 /// x [t, h, w, c] channels last, w [o, kt, kh, kw, c]; equal zero padding above and below, left and right; none in
-/// time. With `bias`, b [o] f32 is added before rounding.
+/// time, where the kernel's frames are `dilation_t` apart. With `bias`, b [o] f32 is added before rounding; with
+/// `residual`, a tensor like y too.
 struct ConvPlanShape {
   std::array<int64_t, 4> x{};
   std::array<int64_t, 5> w{};
   std::array<int64_t, 3> stride{1, 1, 1};
   int64_t pad_h = 0, pad_w = 0;
+  int64_t dilation_t = 1;
   bool bias = false;
+  bool residual = false;
   auto operator<=>(const ConvPlanShape&) const = default;
 };
 
@@ -41,7 +44,8 @@ class CudnnPlans {
   const CudnnPlan& conv(const ConvPlanShape& shape);
   /// For problems whose plan is usable. Throws Error(device).
   void run(const AttentionShape& shape, const void* q, const void* k, const void* v, void* y, void* workspace);
-  void run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, void* y, void* workspace);
+  void run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, const void* residual, void* y,
+           void* workspace);
 
  private:
   struct Impl;

@@ -155,17 +155,24 @@ struct UnpatchifyArgs {
 /// Convolution over a channels-last video. In time: `history` holds the frames before x (up to KT-1; missing
 /// ones are zero), so that a clip in chunks gives what the whole clip gives; with `time_valid` no zero frames are
 /// put in front (history and x must then hold at least KT frames). In space: zero padding as given. If `upsample`,
-/// x and history are first doubled in height and width by nearest neighbour.
+/// x and history are first doubled in height and width by nearest neighbour. `residual` is added to the result before
+/// it is rounded, or after.
 struct ConvArgs {
-  Tensor x;        // [T, H, W, C] f32 or bf16
-  Tensor history;  // [t <= KT-1, H, W, C] dtype of x, or absent
-  Tensor w;        // [O, KT, KH, KW, C] dtype of x
-  Tensor b;        // [O] f32, or absent
-  Tensor y;        // [T', H', W', O] dtype of x
+  Tensor x;         // [T, H, W, C] f32 or bf16
+  Tensor history;   // [t <= KT-1, H, W, C] dtype of x, or absent; frames are dense and may lie further apart
+  Tensor w;         // [O, KT, KH, KW, C] dtype of x
+  Tensor b;         // [O] f32, or absent
+  Tensor y;         // [T', H', W', O] dtype of x
+  Tensor residual;  // [T', H', W', O] dtype of x, or absent
   std::array<int64_t, 3> stride{1, 1, 1};
   int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
   bool time_valid = false;
   bool upsample = false;
+  bool newest_first = false;  // the frames of history run backwards in time
+
+  int64_t past() const noexcept { return history ? history.dim(0) : 0; }
+  /// Where frame t of the history in time order starts, in elements from history's data.
+  int64_t past_offset(int64_t t) const noexcept { return (newest_first ? past() - 1 - t : t) * history.stride(0); }
 };
 
 /// VAE 2.2's parameter-free shortcuts (upstream's AvgDown3D and DupUp3D), added onto y.

@@ -16,7 +16,7 @@ void CudnnPlans::run(const AttentionShape&, const void*, const void*, const void
   fail(ErrorCode::unsupported, "[attention] {}; install cuDNN 9 and build again", impl_->none.unsupported);
 }
 
-void CudnnPlans::run(const ConvPlanShape&, const void*, const void*, const void*, void*, void*) {
+void CudnnPlans::run(const ConvPlanShape&, const void*, const void*, const void*, const void*, void*, void*) {
   fail(ErrorCode::unsupported, "[conv] {}; install cuDNN 9 and build again", impl_->none.unsupported);
 }
 

@@ -27,16 +27,16 @@ bool is_linear(const ConvArgs& a) {
 // history and x in one piece, doubled in height and width if asked: [t + T, sH, sW, C].
 Tensor joined(Context& ctx, const ConvArgs& a) {
   if (!a.history && !a.upsample) return a.x;
-  const int64_t past = a.history ? a.history.dim(0) : 0, height = a.x.dim(1), scale = a.upsample ? 2 : 1;
+  const int64_t past = a.past(), height = a.x.dim(1), scale = a.upsample ? 2 : 1;
   const Tensor all = ctx.make(a.x.dtype, {past + a.x.dim(0), height * scale, a.x.dim(2) * scale, a.x.dim(3)});
   if (is_dry(ctx)) return all;
   const auto pixel = static_cast<size_t>(a.x.dim(3) * size_of(a.x.dtype)),
              line = pixel * static_cast<size_t>(a.x.dim(2));
   parallel_for(ctx, all.dim(0) * height, a.x.dim(2) * a.x.dim(3), [&](int64_t i) {
     const int64_t t = i / height, h = i % height;
-    const Tensor& source = t < past ? a.history : a.x;
-    const auto* from =
-        static_cast<const std::byte*>(source.data) + static_cast<size_t>((t < past ? t : t - past) * height + h) * line;
+    const int64_t start = t < past ? a.past_offset(t) : (t - past) * a.x.stride(0);
+    const auto* from = static_cast<const std::byte*>(t < past ? a.history.data : a.x.data) +
+                       start * size_of(a.x.dtype) + static_cast<size_t>(h) * line;
     auto* to = static_cast<std::byte*>(all.data) + static_cast<size_t>(i * scale * scale) * line;
     if (!a.upsample) {
       std::memcpy(to, from, line);
@@ -68,7 +68,7 @@ Problem problem_of(const ConvArgs& a, const Tensor& x) {
             {a.pad_bottom, a.pad_right},
             tag::nhwc,
             tag::acdb};
-  const int64_t zeros = a.time_valid ? 0 : kt - 1 - (a.history ? a.history.dim(0) : 0);
+  const int64_t zeros = a.time_valid ? 0 : kt - 1 - a.past();
   // oneDNN wants no frames left over behind the last step.
   const int64_t used = (a.y.dim(0) - 1) * a.stride[0] + kt - zeros;
   return {{1, c, used, x.dim(1), x.dim(2)},
@@ -112,6 +112,7 @@ bool try_onednn(Context& ctx, const ConvArgs& a) {
 }  // namespace
 
 void conv(Context& ctx, const ConvArgs& a) {
+  if (with_residual(ctx, a, conv)) return;
   if (is_linear(a)) {
     const int64_t pixels = a.x.numel() / a.x.dim(3);
     linear(ctx,

@@ -20,11 +20,12 @@ double activate(Activation kind, double x) {
 
 // Pixel (y, x) of frame t of the virtual clip (zero frames, history, x) after doubling; zero outside of it.
 double pixel(const ConvArgs& a, int64_t t, int64_t y, int64_t x, int64_t c) {
-  const int64_t past = a.history ? a.history.dim(0) : 0;
+  const int64_t past = a.past();
   const int64_t zeros = a.time_valid ? 0 : a.w.dim(1) - 1 - past;
   const int64_t scale = a.upsample ? 2 : 1;
   if (t < zeros || y < 0 || x < 0 || y >= a.x.dim(1) * scale || x >= a.x.dim(2) * scale) return 0;
-  if (t < zeros + past) return get(a.history, t - zeros, y / scale, x / scale, c);
+  if (t < zeros + past)
+    return value_at(a.history, a.past_offset(t - zeros) + offset(a.history, 0, y / scale, x / scale, c));
   return get(a.x, t - zeros - past, y / scale, x / scale, c);
 }
 
@@ -66,7 +67,7 @@ void conv(Context&, const ConvArgs& a) {
     for (int64_t y = 0; y < a.y.dim(1); ++y)
       for (int64_t x = 0; x < a.y.dim(2); ++x)
         for (int64_t o = 0; o < a.y.dim(3); ++o) {
-          double sum = a.b ? get(a.b, o) : 0.0;
+          double sum = (a.b ? get(a.b, o) : 0.0) + (a.residual ? get(a.residual, t, y, x, o) : 0.0);
           for (int64_t i = 0; i < a.w.dim(1); ++i)
             for (int64_t j = 0; j < a.w.dim(2); ++j)
               for (int64_t k = 0; k < a.w.dim(3); ++k)

@@ -24,7 +24,7 @@ template <class F> void visit(CombineArgs& a, F&& f) { for (int i = 0; i < a.ter
 template <class F> void visit(EmbeddingArgs& a, F&& f) { f("table", a.table, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(PatchifyArgs& a, F&& f) { f("x", a.x, Role::in); f("extra", a.extra, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(UnpatchifyArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
-template <class F> void visit(ConvArgs& a, F&& f) { f("x", a.x, Role::in); f("history", a.history, Role::in); f("w", a.w, Role::in); f("b", a.b, Role::in); f("y", a.y, Role::out); }
+template <class F> void visit(ConvArgs& a, F&& f) { f("x", a.x, Role::in); f("history", a.history, Role::in); f("w", a.w, Role::in); f("b", a.b, Role::in); f("residual", a.residual, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ResampleShortcutArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::in_out); }
 template <class F> void visit(InterleaveTimeArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ToChannelsLastArgs& a, F&& f) { f("x", a.x, Role::in); f("scale", a.scale, Role::in); f("shift", a.shift, Role::in); f("y", a.y, Role::out); }

@@ -151,10 +151,11 @@ inline void add_norm_cases(std::vector<OpCase>& cases, DType dtype) {
                                                    make.normal(DType::f32, {width}), silu)};
                        }});
   }
-  cases.push_back({"channel_norm_in_place", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
-                     const Tensor x = make.normal(dtype, {5, 24});
-                     ops::channel_norm_in_place(ctx, x, make.normal(DType::f32, {24}), true);
-                     return {x};
+  cases.push_back({"channel_norm_into", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                     const Tensor x = make.normal(dtype, {5, 24}), y = ctx.make(dtype, {5, 24});
+                     ops::channel_norm_into(ctx, x, make.normal(DType::f32, {24}), true, y);
+                     ops::channel_norm_into(ctx, x, make.normal(DType::f32, {24}), true, x);
+                     return {x, y};
                    }});
   cases.push_back(
       {"channel_norm_of_zeros", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
@@ -331,6 +332,38 @@ inline void add_conv_cases(std::vector<OpCase>& cases, DType dtype) {
                          const Tensor w = make.normal(dtype, {s.o, s.kernel[0], s.kernel[1], s.kernel[2], s.c}, 0.3f);
                          return {ops::conv(ctx, x, past, w, bias ? make.normal(DType::f32, {s.o}) : Tensor{}, s.shape)};
                        }});
+  // Histories as a model keeps them: `slots` frames, x in one of them, the two before it in others, in both orders.
+  for (const auto [slots, newest, first, step] :
+       {std::array<int64_t, 4>{3, 2, 0, 1}, {4, 0, 1, 1}, {4, 1, 2, 1}, {3, 1, 0, 2}, {5, 2, 0, 4}, {6, 5, 0, 2}})
+    for (const bool newest_first : {false, true})
+      for (const auto [h, wd, c, o] : {std::array<int64_t, 4>{6, 7, 16, 24}, {20, 24, 32, 32}, {3, 5, 3, 8}})
+        cases.push_back(
+            {fmt::format("conv_window_{}of{}_past{}by{}{}_{}to{}", newest, slots, first, step,
+                         newest_first ? "_newest_first" : "", c, o),
+             [=, slots = slots, newest = newest, first = first, step = step, h = h, wd = wd, c = c, o = o](
+                 Context& ctx, Maker& make) -> std::vector<Tensor> {
+               const Tensor frames = make.normal(dtype, {slots, h, wd, c});
+               Tensor past = frames.slice(0, first, 1);
+               past.shape[0] = 2;
+               past.strides[0] *= step;
+               auto window = ops::ConvShape::same(3);
+               window.newest_first = newest_first;
+               const Tensor w = make.normal(dtype, {o, 3, 3, 3, c}, 0.3f), y = ctx.make(dtype, {1, h, wd, o});
+               ops::conv_into(ctx, frames.slice(0, newest, 1), past, w, make.normal(DType::f32, {o}), window, y);
+               return {y};
+             }});
+  for (const auto [t, kt, k, up] :
+       {std::array<int64_t, 4>{2, 3, 3, 0}, {2, 1, 3, 0}, {1, 1, 1, 0}, {2, 1, 3, 1}, {1, 3, 1, 0}})
+    cases.push_back(
+        {fmt::format("conv_residual_{}_{}{}{}", t, kt, k, up ? "_upsample" : ""),
+         [=, t = t, kt = kt, k = k, up = up](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           auto shape = ops::ConvShape::same(k);
+           shape.upsample = up != 0;
+           const Tensor x = make.normal(dtype, {t, 8, 6, 16}), w = make.normal(dtype, {24, kt, k, k, 16}, 0.3f);
+           const Tensor y = ctx.make(dtype, {t, up ? 16 : 8, up ? 12 : 6, 24});
+           ops::conv_into(ctx, x, {}, w, {}, shape, y, make.normal(dtype, y.shape));
+           return {y};
+         }});
   for (const auto [t, c, o, ft, fs] :
        {std::array<int64_t, 5>{1, 8, 8, 1, 2}, {3, 8, 16, 2, 2}, {4, 6, 12, 2, 1}, {1, 16, 4, 2, 2}})
     cases.push_back({fmt::format("avg_down_{}_{}to{}_{}{}", t, c, o, ft, fs),
@@ -339,8 +372,13 @@ inline void add_conv_cases(std::vector<OpCase>& cases, DType dtype) {
                        ops::add_avg_down(ctx, y, make.normal(dtype, {t, 3 * fs, 2 * fs, c}), ft, fs);
                        return {y};
                      }});
-  for (const auto [t, c, o, ft, fs, first] :
-       {std::array<int64_t, 6>{1, 8, 8, 1, 2, 0}, {2, 16, 8, 2, 2, 1}, {1, 8, 8, 2, 2, 1}, {2, 8, 4, 2, 1, 0}})
+  for (const auto [t, c, o, ft, fs, first] : {std::array<int64_t, 6>{1, 8, 8, 1, 2, 0},
+                                              {2, 16, 8, 2, 2, 1},
+                                              {1, 8, 8, 2, 2, 1},
+                                              {2, 8, 4, 2, 1, 0},
+                                              {2, 32, 16, 1, 2, 0},
+                                              {3, 24, 24, 2, 2, 1},
+                                              {2, 8, 16, 2, 2, 0}})
     cases.push_back(
         {fmt::format("dup_up_{}_{}to{}_{}{}_{}", t, c, o, ft, fs, first),
          [=, t = t, c = c, o = o, ft = ft, fs = fs, first = first](Context& ctx, Maker& make) -> std::vector<Tensor> {
