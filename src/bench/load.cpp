@@ -102,8 +102,9 @@ double copy_seconds(bench::Machine& machine, int64_t bytes, int runs) {
   const auto [first, seconds] = first_and_median(runs, [&] {
     for (int64_t round = 0; round < rounds; ++round)
       for (int64_t at = 0; at < there.size();) {
-        const auto count = std::min(static_cast<int64_t>(upload.stage().size()), there.size() - at);
-        upload.send(static_cast<std::byte*>(there.data()) + at, count);
+        const std::span<std::byte> staged = upload.stage();
+        const auto count = std::min(static_cast<int64_t>(staged.size()), there.size() - at);
+        upload.send(staged, static_cast<std::byte*>(there.data()) + at, count);
         at += count;
       }
     machine.backend().synchronise();

@@ -61,7 +61,7 @@ void NormalFill::fill(const Tensor& to, float deviation, float mean) {
     const std::span<std::byte> stage = upload_->stage();
     const size_t count = std::min({stage.size() / size, total - first, pattern_elements - next_});
     std::memcpy(stage.data(), source.data() + next_ * size, count * size);
-    upload_->send(out + first * size, static_cast<int64_t>(count * size));
+    upload_->send(stage, out + first * size, static_cast<int64_t>(count * size));
     first += count;
     next_ = (next_ + count) % pattern_elements;
   }

@@ -105,6 +105,7 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
   }
   if (converted.empty()) return;
   memory_ = Buffer(*policy.memory, total);
+  std::vector<WeightToUpload> uploads;
   for (const Converted& c : converted) {
     Tensor& tensor = tensors_[c.tensor];
     tensor.data = static_cast<std::byte*>(memory_.data()) + c.offset;
@@ -112,8 +113,9 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
       read_weight_in_parallel(*c.entry, *c.spec, policy.round_to_bf16, tensor.dtype, 0, tensor.numel(), tensor.data,
                               policy.threads);
     else if (device.kind == Device::Kind::cuda)
-      upload_weight(*policy.upload, *c.entry, *c.spec, policy.round_to_bf16, tensor, policy.threads);
+      uploads.push_back({c.entry, c.spec, tensor});
   }
+  if (!uploads.empty()) upload_weights(*policy.upload, uploads, policy.round_to_bf16, policy.threads);
 }
 
 void WeightSet::check_files() const {
