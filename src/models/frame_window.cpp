@@ -10,7 +10,7 @@ namespace {
 
 // A GPU's convolution wants its three frames in a row, which two convolutions can have around one newest frame; the CPU
 // brings them together anyway.
-int64_t windows_a_pool(const Context& ctx) { return ctx.device().kind == Device::Kind::cuda ? 2 : 8; }
+int64_t most_windows(const Context& ctx) { return ctx.device().kind == Device::Kind::cuda ? 2 : 8; }
 
 // The newest frame's slot is in the middle, two frames for the first window in front of it, two for the second behind;
 // every further window has one on either side.
@@ -27,6 +27,15 @@ Tensor history_of(const Tensor& slots, int64_t middle, int64_t window) {
 
 }  // namespace
 
+void FramePools::expect(const Shape& shape, int64_t windows) {
+  for (auto& [known, count] : expected_)
+    if (known == shape) {
+      count += windows;
+      return;
+    }
+  expected_.emplace_back(shape, windows);
+}
+
 FramePools::Place FramePools::open(Context& ctx, DType dtype, const Shape& shape) {
   const auto fits = [&](const Pool& p) {
     const Tensor& t = p.frames.tensor;
@@ -35,7 +44,9 @@ FramePools::Place FramePools::open(Context& ctx, DType dtype, const Shape& shape
   auto pool = std::find_if(pools_.begin(), pools_.end(), fits);
   if (pool == pools_.end()) {
     MemoryResource& memory = ctx.arena->memory();
-    const int64_t windows = windows_a_pool(ctx);
+    int64_t windows = 1;
+    for (auto& [known, count] : expected_)
+      if (known == shape && count > 0) count -= windows = std::min(count, most_windows(ctx));
     Shape all = shape;
     all[0] = slot_count(windows);
     pools_.push_back({OwnedTensor(memory, dtype, all), windows});

@@ -1,5 +1,7 @@
 #pragma once
 #include <deque>
+#include <utility>
+#include <vector>
 
 #include "core/context.h"
 
@@ -15,7 +17,9 @@ class FramePools {
   struct Place {
     Tensor newest, history;
   };
-  /// For frames of `shape` [1, H, W, C]. Memory comes from ctx.arena->memory().
+  /// `windows` more places for frames of `shape` [1, H, W, C] will be opened: pools are made for as many.
+  void expect(const Shape& shape, int64_t windows);
+  /// For frames of `shape`. Memory comes from ctx.arena->memory().
   Place open(Context& ctx, DType dtype, const Shape& shape);
   int64_t bytes() const noexcept;
 
@@ -26,6 +30,7 @@ class FramePools {
     int64_t open = 0;
   };
   std::deque<Pool> pools_;
+  std::vector<std::pair<Shape, int64_t>> expected_;  // places not yet in a pool
 };
 
 /// The newest frame and the two before it of a convolution over three frames that gets one at a time.

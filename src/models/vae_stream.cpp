@@ -29,6 +29,27 @@ int64_t next_width(const std::vector<VaeStage>& stages, size_t i) {
   return stages[i].resample ? stages[i + 1].in : stages[i].out;
 }
 
+// Announces the frames that the convolutions over three frames will keep; `frame` [1, H, W, C] is the first one's
+// input.
+void expect_frames(FramePools& pools, const std::vector<VaeStage>& stages, bool up, Shape frame) {
+  const auto expect = [&](int64_t channels, int64_t windows) {
+    frame[3] = channels;
+    pools.expect(frame, windows);
+  };
+  constexpr int64_t middle = 4;  // two residual blocks
+  expect(frame[3], 1);
+  if (up) expect(stages.front().in, middle);
+  for (const VaeStage& s : stages) {
+    expect(s.in, 1);
+    expect(s.out, 2 * s.blocks - 1);
+    if (!s.resample) continue;
+    frame[1] = up ? frame[1] * 2 : frame[1] / 2;
+    frame[2] = up ? frame[2] * 2 : frame[2] / 2;
+  }
+  if (!up) expect(stages.back().out, middle);
+  expect(stages.back().out, 1);
+}
+
 VaeStageRun run_of(const VaeConfig& c, const std::vector<VaeStage>& stages, size_t i, bool first) {
   return {stages[i], c.version == VaeVersion::v22, first};
 }
@@ -64,6 +85,7 @@ VaeDecoder::VaeDecoder(const VaeDecoderWeights& weights, const VaeConfig& config
     : weights_(&weights), config_(&config), height_(height), width_(width), state_(config.up) {
   require(height > 0 && width > 0, ErrorCode::invalid_argument,
           "[VAE decoder] latent frames of {} x {}, expected positive sizes", height, width);
+  expect_frames(state_.pools, config.up, true, {1, height, width, config.z_dim});
 }
 
 void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames) {
@@ -111,6 +133,8 @@ VaeEncoder::VaeEncoder(const VaeEncoderWeights& weights, const VaeConfig& config
   const int64_t s = config.stride_s();
   require(height > 0 && width > 0 && height % s == 0 && width % s == 0, ErrorCode::invalid_argument,
           "[VAE encoder] frames of {} x {}, expected multiples of {}", height, width, s);
+  expect_frames(state_.pools, config.down, false,
+                {1, height / config.patch, width / config.patch, config.image_channels()});
 }
 
 void VaeEncoder::encode_next(Context& ctx, const Tensor& frames, const Tensor& z) {
