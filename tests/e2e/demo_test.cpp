@@ -73,73 +73,78 @@ TEST_P(Demo, ShowsWhatThePromptSays) {
   }
 }
 
-// All shapes and motions, and most colours. Each was right with the seeds 7, 8 and 9 when it was chosen.
+// All shapes and motions over the two models. Each was right with the seeds 7, 8 and 9 when it was chosen.
 INSTANTIATE_TEST_SUITE_P(
     T2v, Demo,
     testing::Values(
-        Row{"GreenBallDown",
-            "against a navy backdrop, a little green ball is floating from the top edge to the bottom edge.",
-            {1, "green", "ball", "down"}},
-        Row{"WhiteRingGrow", "A white donut, getting bigger and bigger", {1, "white", "ring", "grow"}},
-        Row{"RedSquareLeft",
-            "Watch a red square as it slides from the right side to the left side.",
-            {1, "red", "square", "left"}},
-        Row{"WhiteTriangleUp",
-            "Show the white triangle that is gliding towards the top with a dark green backdrop behind.",
-            {1, "white", "triangle", "up"}},
         Row{"RedBallBounce",
             "a movie showing a medium-sized red ball bouncing up and down on the ground.",
             {1, "red", "ball", "bounce"}},
-        Row{"CyanCrossLeft",
-            "a turquoise plus sign is seen flying over to the left side.",
-            {1, "cyan", "cross", "left"}},
+        Row{"WhiteTriangleUp",
+            "Show the white triangle that is gliding towards the top with a dark green backdrop behind.",
+            {1, "white", "triangle", "up"}},
+        Row{"PurpleCrossShrink", "a purple cross is seen shrinking smaller", {1, "purple", "cross", "shrink"}},
         Row{"WhiteSquareCircleBf16",
             "Black backdrop: a white square goes in circles around the center.",
             {1, "white", "square", "circle"},
             Precision::bf16},
-        Row{"OrangeBallShrinkBf16",
-            "A movie showing an orange ball shrinking smaller",
-            {1, "orange", "ball", "shrink"},
+        Row{"CyanStarShrinkBf16",
+            "A scene in which a turquoise star keeps shrinking over a plain beige background",
+            {1, "cyan", "star", "shrink"},
             Precision::bf16},
-        Row{"PurpleTriangleGrowBf16",
-            "A purple triangle is seen growing bigger against a sandy backdrop",
-            {1, "purple", "triangle", "grow"},
-            Precision::bf16},
-        Row{"BlueStarRightBf16",
-            "A scene in which a blue star drifts rightwards.",
-            {1, "blue", "star", "right"},
-            Precision::bf16},
-        Row{"YellowBallRightBf16",
-            "Against a black backdrop, a small yellow circle is rolling to the right.",
-            {1, "yellow", "ball", "right"},
-            Precision::bf16},
-        Row{"PinkRingDownBf16",
-            "A movie showing a pink hoop sliding all the way down.",
-            {1, "pink", "ring", "down"},
+        Row{"PurpleRingRightBf16",
+            "a movie showing a medium-sized purple donut floating all the way to the right over a plain dark green "
+            "background",
+            {1, "purple", "ring", "right"},
             Precision::bf16}),
     [](const auto& row) { return row.param.name; });
 
-// Stars and crosses, which are hardest.
-const std::vector<Row> hard = {
-    Row{"CyanCrossLeft", "a turquoise plus sign is seen flying over to the left side.", {1, "cyan", "cross", "left"}},
-    Row{"BlueStarRight", "A scene in which a blue star drifts rightwards.", {1, "blue", "star", "right"}},
-    Row{"YellowStarLeft", "a yellow star, drifting over to the left side.", {1, "yellow", "star", "left"}},
-    Row{"YellowStarLeft", "A scene in which a yellow star floats leftwards", {1, "yellow", "star", "left"}},
-    Row{"WhiteCrossDown", "a huge white cross is seen floating all the way down", {1, "white", "cross", "down"}},
-    Row{"WhiteCrossDown", "show a white cross that is falling", {1, "white", "cross", "down"}},
-    Row{"CyanCrossLeft",
-        "a scene in which a cyan plus sign flies to the left against a forest green backdrop.",
-        {1, "cyan", "cross", "left"}},
-    Row{"BlueStarRight",
-        "Watch the blue star as it drifts from the left to the right over a plain forest green background.",
-        {1, "blue", "star", "right"}}};
+// The pictures are the first frames that make_prompts.py draws for these prompts.
+INSTANTIATE_TEST_SUITE_P(
+    Ti2v, Demo,
+    testing::Values(
+        Row{"OrangeTriangleLeft",
+            "We can see a big orange triangle gliding to the left with a lavender backdrop behind",
+            {1, "orange", "triangle", "left"},
+            Precision::f32,
+            "demo-ti2v"},
+        Row{"GreenBallDownBf16",
+            "against a navy backdrop, a little green ball is floating from the top edge to the bottom edge.",
+            {1, "green", "ball", "down"},
+            Precision::bf16,
+            "demo-ti2v"},
+        Row{"OrangeRingCircleFromImage",
+            "light purple backdrop: an orange hoop goes in circles around the center",
+            {1, "orange", "ring", "circle"},
+            Precision::f32,
+            "demo-ti2v",
+            "orange_ring.png"},
+        Row{"YellowStarLeftFromImage",
+            "a yellow star, drifting over to the left side.",
+            {1, "yellow", "star", "left"},
+            Precision::f32,
+            "demo-ti2v",
+            "yellow_star.png"},
+        Row{"PurpleTriangleGrowFromImageBf16",
+            "A purple triangle is seen growing bigger against a sandy backdrop",
+            {1, "purple", "triangle", "grow"},
+            Precision::bf16,
+            "demo-ti2v",
+            "purple_triangle.png"},
+        Row{"PinkCrossRightFromImageBf16",
+            "A scene in which a huge pink cross floats rightwards.",
+            {1, "pink", "cross", "right"},
+            Precision::bf16,
+            "demo-ti2v",
+            "pink_cross.png"}),
+    [](const auto& row) { return row.param.name; });
 
-/// How many clips of `hard` are right in everything, with these changes to the checkpoint's own settings.
+/// How many clips of `rows` are right in everything, with these changes to the checkpoint's own settings.
 template <class Change>
-int right(Change&& change) {
-  Engine engine = open(hard.front());
+int right(const std::vector<Row>& rows, Change&& change) {
+  Engine engine = open(rows.front());
   int count = 0;
-  for (const Row& row : hard) {
+  for (const Row& row : rows) {
     Request request = request_of(row);
     change(request);
     const Seen seen = test::judge(generate(engine, request));
@@ -151,17 +156,57 @@ int right(Change&& change) {
   return count;
 }
 
-// Measured: none of the eight at guidance 1, all eight at guidance 3.
+// Chosen: eight stars and crosses that were wrong at guidance 1 and right at 3, of 22 that were tried (13 were right at
+// 1, one of them wrong at 3). Over all 200 prompts of the evaluation 68.5 % are right in everything at 1, 87 % at 3.
 TEST(DemoSettings, GuidanceMakesPromptsObeyed) {
-  const int without = right([](Request& r) { r.guidance_low = r.guidance_high = 1; });
-  const int with = right([](Request& r) { r.guidance_low = r.guidance_high = 3; });
+  const std::vector<Row> rows = {
+      Row{"BlueStarRight", "A scene in which a blue star drifts rightwards.", {1, "blue", "star", "right"}},
+      Row{"GreenStarBounce",
+          "A scene in which a green star keeps bouncing up and down with a white backdrop behind",
+          {1, "green", "star", "bounce"}},
+      Row{"CyanCrossLeft",
+          "a scene in which a cyan plus sign flies to the left against a forest green backdrop.",
+          {1, "cyan", "cross", "left"}},
+      Row{"BlueStarRight",
+          "Watch the blue star as it drifts from the left to the right over a plain forest green background.",
+          {1, "blue", "star", "right"}},
+      Row{"GreenStarBounce",
+          "Light blue backdrop: a green star keeps bouncing up and down",
+          {1, "green", "star", "bounce"}},
+      Row{"RedStarCircle", "Show a red star that is flying around in a circle", {1, "red", "star", "circle"}},
+      Row{"BlackStarUp",
+          "a little black star is seen rising with a sky blue backdrop behind.",
+          {1, "black", "star", "up"}},
+      Row{"RedStarCircle",
+          "show a red star that is going in circles around the center over a plain dark blue background",
+          {1, "red", "star", "circle"}}};
+  const int without = right(rows, [](Request& r) { r.guidance_low = r.guidance_high = 1; });
+  const int with = right(rows, [](Request& r) { r.guidance_low = r.guidance_high = 3; });
   EXPECT_LT(without, with);
 }
 
-// Measured: eight of eight by UniPC, seven by Euler.
+// Not chosen: the first eight stars and crosses, which are hardest, of the evaluation. Measured: seven right by either,
+// the same.
 TEST(DemoSettings, UniPcIn12StepsIsNoWorseThanEulerIn30) {
-  const auto solver = [](SolverKind kind, int steps) {
-    return right([=](Request& r) {
+  const std::vector<Row> rows = {
+      Row{"GreenStarBounce",
+          "A scene in which a green star keeps bouncing up and down with a white backdrop behind",
+          {1, "green", "star", "bounce"}},
+      Row{"PurpleCrossShrink", "a purple cross is seen shrinking smaller", {1, "purple", "cross", "shrink"}},
+      Row{"PinkCrossRight", "A scene in which a huge pink cross floats rightwards.", {1, "pink", "cross", "right"}},
+      Row{"CyanCrossLeft", "a turquoise plus sign is seen flying over to the left side.", {1, "cyan", "cross", "left"}},
+      Row{"PurpleCrossShrink",
+          "A movie showing a violet cross shrinking smaller over a plain black background",
+          {1, "purple", "cross", "shrink"}},
+      Row{"PinkCrossRight",
+          "show a medium-sized pink plus sign that is flying rightward.",
+          {1, "pink", "cross", "right"}},
+      Row{"BlackStarUp",
+          "a black star is seen traveling from the bottom edge to the top edge",
+          {1, "black", "star", "up"}},
+      Row{"BlackCrossGrow", "we can see a black cross getting bigger and bigger", {1, "black", "cross", "grow"}}};
+  const auto solver = [&](SolverKind kind, int steps) {
+    return right(rows, [=](Request& r) {
       r.solver = kind;
       r.steps = steps;
     });
