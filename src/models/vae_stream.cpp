@@ -8,15 +8,6 @@
 namespace wan::models {
 namespace {
 
-// The first stage from which on every frame of a chunk can go alone, because no later stage changes the frame rate.
-// Convolutions in time get earlier frames from their caches, so one frame at a time gives the same and needs less
-// memory.
-size_t after_time(const std::vector<VaeStage>& stages) {
-  size_t n = stages.size();
-  while (n > 0 && !stages[n - 1].time) --n;
-  return n;
-}
-
 // How many stages at the start leave the frame rate alone.
 size_t before_time(const std::vector<VaeStage>& stages) {
   size_t n = 0;
@@ -97,35 +88,31 @@ void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames
 
   const Affine affine = denormalise(ctx, c.z_dim);
   const Tensor latent = pointwise(ctx, weights_->post_quant, ops::to_channels_last(ctx, z, affine.scale, affine.shift));
-  Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
+  const Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
   causal_conv_of(ctx, weights_->conv_in, state_.conv_in, state_.pools, latent, x);
   middle_blocks(ctx, weights_->middle, state_, x);
 
-  const size_t alone = after_time(c.up);
-  for (size_t i = 0; i < alone; ++i) {
-    const VaeStageRun run = run_of(c, c.up, i, state_.first);
-    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
-    up_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
-    x = y;
-  }
-  for (int64_t t = 0; t < x.dim(0); ++t) finish_frame(ctx, alone, x.slice(0, t, 1), frames.slice(1, t, 1));
+  finish_frame(ctx, 0, x, frames, 0);
   state_.first = false;
 }
 
-// Takes one frame [1, H, W, C] through the stages from `stage` on and the head.
-void VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& input, const Tensor& frame) {
+// Takes one frame [1, H, W, C] through the stages from `stage` on and the head; gives the number of frames done.
+// Convolutions in time get earlier frames from their caches, so going on with one frame before the next is begun gives
+// the same and needs less memory.
+int64_t VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& x, const Tensor& frames, int64_t done) {
   const VaeConfig& c = *config_;
   const auto scope = ctx.arena->scope();
-  Tensor x = input;
-  for (size_t i = stage; i < c.up.size(); ++i) {
-    const VaeStageRun run = run_of(c, c.up, i, false);
-    const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, i)));
-    up_stage(ctx, run, weights_->stages[i], state_.stages[i], state_.pools, x, y);
-    x = y;
+  if (stage == c.up.size()) {
+    const Tensor image = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), c.image_channels()});
+    head(ctx, weights_->head, state_.head, state_.pools, x, image);
+    ops::to_planar(ctx, image, {}, {}, frames.slice(1, done, 1), c.patch, true);
+    return done + 1;
   }
-  const Tensor image = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), c.image_channels()});
-  head(ctx, weights_->head, state_.head, state_.pools, x, image);
-  ops::to_planar(ctx, image, {}, {}, frame, c.patch, true);
+  const VaeStageRun run = run_of(c, c.up, stage, state_.first);
+  const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, stage)));
+  up_stage(ctx, run, weights_->stages[stage], state_.stages[stage], state_.pools, x, y);
+  for (int64_t t = 0; t < y.dim(0); ++t) done = finish_frame(ctx, stage + 1, y.slice(0, t, 1), frames, done);
+  return done;
 }
 
 VaeEncoder::VaeEncoder(const VaeEncoderWeights& weights, const VaeConfig& config, int64_t height, int64_t width)

@@ -24,7 +24,7 @@ class VaeDecoder {
   int64_t cache_bytes() const noexcept { return state_.bytes(); }
 
  private:
-  void finish_frame(Context& ctx, size_t stage, const Tensor& x, const Tensor& frame);
+  int64_t finish_frame(Context& ctx, size_t stage, const Tensor& x, const Tensor& frames, int64_t done);
 
   const VaeDecoderWeights* weights_;
   const VaeConfig* config_;
