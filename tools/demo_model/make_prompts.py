@@ -17,7 +17,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--images", action="store_true")
-    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--size", type=int, default=256)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     scenes, prompts, wanted = unseen_prompts(200)
