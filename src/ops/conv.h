@@ -15,8 +15,8 @@ struct ConvShape {
 };
 
 /// Causal convolution of a channels-last video: x [T, H, W, C]; history [t, H, W, C] (t <= KT-1; frames may lie apart)
-/// or absent; w [O, KT, KH, KW, C] dtype of x; b [O] f32 or absent. Gives [T', H', W', O] of x's dtype. Follows upstream's CausalConv3d and
-/// Conv2d (KT = 1).
+/// or absent; w [O, KT, KH, KW, C] dtype of x; b [O] f32 or absent. Gives [T', H', W', O] of x's dtype. Follows
+/// upstream's CausalConv3d and Conv2d (KT = 1).
 Tensor conv(Context& ctx, const Tensor& x, const Tensor& history, const Tensor& w, const Tensor& b,
             const ConvShape& shape);
 
