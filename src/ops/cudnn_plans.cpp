@@ -59,12 +59,30 @@ struct ChannelsLast {
   }
 };
 
-void build(cudnnHandle_t handle, Entry& entry) {
+// The first plan with this name among those that the heuristics offer; -1 if there is none.
+int64_t plan_named(const fe::graph::Graph& graph, const std::string& wanted) {
+  if (wanted.empty()) return -1;
+  for (int64_t i = 0; i < graph.get_execution_plan_count(); ++i) {
+    std::string name;
+    if (graph.get_plan_name_at_index(i, name).is_good() && name == wanted) return i;
+  }
+  return -1;
+}
+
+// The heuristics' first plan, or the one with the preferred name if they offer it.
+void build(cudnnHandle_t handle, Entry& entry, const std::string& preferred = {}) {
   fe::graph::Graph& graph = *entry.graph;
   auto status = graph.validate();
   if (status.is_good()) status = graph.build_operation_graph(handle);
   if (status.is_good()) status = graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK});
-  if (status.is_good()) status = graph.check_support();
+  if (status.is_good()) {
+    const int64_t at = plan_named(graph, preferred);
+    if (at >= 0 && graph.build_plan_at_index(at).is_good()) {
+      entry.plan.workspace = graph.get_workspace_size_plan_at_index(at);
+      return;
+    }
+    status = graph.check_support();
+  }
   if (status.is_good()) status = graph.build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
   if (status.is_bad()) {
     entry.plan.unsupported = "cuDNN: " + status.get_message();
@@ -124,7 +142,8 @@ Entry make_conv(cudnnHandle_t handle, const ConvPlanShape& s) {
     y = graph.pointwise(y, residual, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::ADD));
   }
   y->set_output(true).set_uid(uid_y).set_data_type(fe::DataType_t::BFLOAT16);
-  build(handle, entry);
+  // cuDNN 9.19 ranks tiles of 256 channels first for 192 (360x640, 3x3x3: 1.12 ms on an H100); this one takes 0.71 ms.
+  build(handle, entry, o == 192 ? "eng4_k24=40" : "");
   return entry;
 }
 
