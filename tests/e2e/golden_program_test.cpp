@@ -199,7 +199,7 @@ TEST_F(GoldenProgram, BenchRefusesWhatNoModelCanHave) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--size", "97*64"}, "96 and 112"},     {{"--frames", "82"}, "81 and 85"},
       {{"--layers", "41"}, "1 to 40"},         {{"--layers", "0"}, "1 or more"},
-      {{"--runs", "0"}, "1 or more"},          {{"--what", "audio"}, "dit, vae, t5 or all"},
+      {{"--runs", "0"}, "1 or more"},          {{"--what", "audio"}, "dit, vae, t5, load or all"},
       {{"--task", "s2v-14B"}, "t2v-A14B"},     {{"--device", "tpu"}, "auto, cpu or cuda"},
       {{"--run", "2"}, "did you mean --runs?"}};
   for (const auto& [arguments, says] : cases) {
