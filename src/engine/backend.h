@@ -18,11 +18,16 @@ struct Backend {
   std::function<void()> synchronise;        ///< waits for all that was queued; throws what it failed with
   DType compute = DType::f32;               ///< the precision that suits the device
   std::string name;                         ///< "CPU", "NVIDIA H100 80GB HBM3"
+  int64_t capacity = 0;                     ///< bytes of the GPU's memory; 0 on the CPU
 };
 
 /// For "cpu", "cuda" or "auto" (a GPU where one is found). Throws Error(invalid_argument) for other names, and
 /// Error(device or unsupported) where a GPU is wanted but cannot be used, saying what was found and what is needed.
 Backend make_backend(const std::string& device);
+
+/// Throws Error(out_of_memory), before anything is loaded, if weights of so many bytes cannot fit into the GPU's
+/// memory.
+void check_capacity(const Backend& backend, int64_t weight_bytes);
 
 /// The first CUDA device; for make_backend. `memory` is null where there is none, so that "auto" can go on.
 Backend make_cuda_backend(bool required);

@@ -37,6 +37,7 @@ Backend make_cuda_backend(bool required) {
   backend.synchronise = [gpu] { cuda::check(cudaStreamSynchronize(gpu->stream.get())); };
   backend.compute = DType::bf16;
   backend.name = gpus[0].name;
+  backend.capacity = gpus[0].memory_bytes;
   return backend;
 }
 

@@ -60,6 +60,8 @@ Request Engine::prepare(const Request& request) const { return engine::prepare(i
 
 Result Engine::generate(const Request& request, const Hooks& hooks) {
   const engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
+  if (prepared.request.latents.empty())
+    engine::check_capacity(impl_->backend, impl_->models.dit_bytes(impl_->ctx.compute));
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);

@@ -58,6 +58,8 @@ class ModelsOnDisk {
   int64_t width_step() const noexcept { return vae_.stride_s() * high_.patch[2]; }
   int64_t height_step() const noexcept { return vae_.stride_s() * high_.patch[1]; }
 
+  /// Of the transformers' weights in memory: of both experts, where there are two.
+  int64_t dit_bytes(DType compute) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
   std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy) const;
   weights::WeightSet load_vae_encoder(const weights::Policy& policy) const;

@@ -1,0 +1,43 @@
+#include "engine/backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "engine/models_on_disk.h"
+#include "support/golden_cases.h"
+
+namespace wan::engine {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(Backend, WeightsThatCannotFitAreRefusedBeforeTheyAreLoaded) {
+  Backend gpu;
+  gpu.name = "GPU X";
+  gpu.capacity = 24'000'000'000;
+  EXPECT_NO_THROW(check_capacity(gpu, gpu.capacity));
+  EXPECT_NO_THROW(check_capacity(make_backend("cpu"), int64_t{1} << 50));
+  try {
+    check_capacity(gpu, 57'900'000'000);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::out_of_memory);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("57.9 GB"), HasSubstr("GPU X has 24.0 GB"), HasSubstr("--device cpu")));
+  }
+}
+
+TEST(ModelsOnDisk, KnowsTheBytesOfItsTransformers) {
+  const ModelsOnDisk two(test::golden_folder + "Wan2.2-T2V-A14B", {}), one(test::golden_folder + "Wan2.2-TI2V-5B", {});
+  const auto in_files = [](const io::DitFiles& files) {  // the golden transformers are stored in float32
+    return files.tensors.get().total_bytes();
+  };
+  EXPECT_EQ(two.dit_bytes(DType::f32), in_files(two.files().high_noise) + in_files(two.files().low_noise));
+  EXPECT_EQ(one.dit_bytes(DType::f32), in_files(one.files().high_noise));
+  EXPECT_LT(two.dit_bytes(DType::bf16), two.dit_bytes(DType::f32));
+  EXPECT_GT(two.dit_bytes(DType::bf16), two.dit_bytes(DType::f32) / 2);
+}
+
+}  // namespace
+}  // namespace wan::engine
