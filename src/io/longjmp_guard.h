@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstring>
@@ -25,7 +26,9 @@ class LongjmpGuard {
   LongjmpGuard() = default;
   ~LongjmpGuard() = default;
   [[noreturn]] void leave(const char* why) {
-    std::strncpy(message_.data(), why, message_.size() - 1);
+    const size_t length = std::min(std::strlen(why), message_.size() - 1);
+    std::memcpy(message_.data(), why, length);
+    message_[length] = '\0';
     std::longjmp(jump_, 1);
   }
 
