@@ -47,6 +47,13 @@ class Flags {
     return parse("--" + name, *value);
   }
 
+  /// Of a command that has --threads; 0: all.
+  int threads() const {
+    const int n = parsed("threads", parse_int).value_or(0);
+    if (n < 0) throw UsageError(fmt::format("--threads {}: expected 1 or more, or 0 for all", n));
+    return n;
+  }
+
  private:
   struct Flag {
     CLI::Option* option = nullptr;

@@ -80,9 +80,7 @@ std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command) {
     o.bench.ckpt_dir = f.filled("ckpt_dir");
     if (const auto name = f.filled("device"); !name.empty()) o.bench.device = name;
     if (const auto name = f.filled("dtype"); !name.empty()) o.bench.precision = parse_precision(name);
-    o.bench.threads = f.parsed("threads", parse_int).value_or(0);
-    if (o.bench.threads < 0)
-      throw UsageError(fmt::format("--threads {}: expected 1 or more, or 0 for all", o.bench.threads));
+    o.bench.threads = f.threads();
     o.bench.runs = positive(f, "runs", o.bench.runs);
     o.ops = f.given("ops");
     o.json = f.given("json");

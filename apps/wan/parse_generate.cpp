@@ -127,8 +127,7 @@ EngineOptions engine_options(const Flags& f) {
   if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
   if (const auto name = f.filled("device"); !name.empty()) e.device = name;
   if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
-  e.threads = f.parsed("threads", parse_int).value_or(0);
-  if (e.threads < 0) throw UsageError(fmt::format("--threads {}: expected 1 or more, or 0 for all", e.threads));
+  e.threads = f.threads();
   e.convert_model_dtype = f.given("convert_model_dtype");
   e.t5_cpu = f.given("t5_cpu");
   e.offload_model = f.parsed("offload_model", parse_bool);

@@ -14,12 +14,7 @@ class GpuGolden : public testing::TestWithParam<test::GoldenCase> {
 
 TEST_P(GpuGolden, WholeRunFromTheSeedEqualsUpstream) { test::expect_golden_run(GetParam(), "cuda"); }
 
-TEST_P(GpuGolden, Bf16IsNearTheFloat32Result) {
-  const double error = test::golden_latent_error(GetParam(), test::golden_options(GetParam(), "cuda", Precision::bf16));
-  RecordProperty("latent_error", std::to_string(error));
-  EXPECT_LE(error, 3e-2);
-  EXPECT_GT(error, 1e-5) << "bf16 cannot be this exact; did it run in f32?";
-}
+TEST_P(GpuGolden, Bf16IsNearTheFloat32Result) { test::expect_near_in_bf16(GetParam(), "cuda"); }
 
 TEST_P(GpuGolden, TheTextEncoderMayStayOnTheCpu) {
   EngineOptions options = test::golden_options(GetParam(), "cuda", Precision::f32);

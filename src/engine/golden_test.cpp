@@ -13,12 +13,7 @@ class Golden : public testing::TestWithParam<GoldenCase> {};
 
 TEST_P(Golden, WholeRunFromTheSeedEqualsUpstream) { test::expect_golden_run(GetParam(), "cpu"); }
 
-TEST_P(Golden, Bf16IsNearTheFloat32Result) {
-  const double error = test::golden_latent_error(GetParam(), test::golden_options(GetParam(), "cpu", Precision::bf16));
-  RecordProperty("latent_error", std::to_string(error));
-  EXPECT_LE(error, 3e-2);
-  EXPECT_GT(error, 1e-5) << "bf16 cannot be this exact; did it run in f32?";
-}
+TEST_P(Golden, Bf16IsNearTheFloat32Result) { test::expect_near_in_bf16(GetParam(), "cpu"); }
 
 TEST_P(Golden, ConvertModelDtypeRoundsTheWeights) {
   EngineOptions options = options_of(GetParam());

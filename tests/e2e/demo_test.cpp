@@ -157,7 +157,8 @@ int right(const std::vector<Row>& rows, Change&& change) {
 }
 
 // Chosen: eight stars and crosses that were wrong at guidance 1 and right at 3, of 22 that were tried (13 were right at
-// 1, one of them wrong at 3). Over all 200 prompts of the evaluation 68.5 % are right in everything at 1, 87 % at 3.
+// 1, one of them wrong at 3). Of the eight, none is right at 1, four are at 5. Over all 200 prompts of the evaluation
+// 68.5 % are right in everything at 1, 87 % at 3, 48 % at 5.
 TEST(DemoSettings, GuidanceMakesPromptsObeyed) {
   const std::vector<Row> rows = {
       Row{"BlueStarRight", "A scene in which a blue star drifts rightwards.", {1, "blue", "star", "right"}},
@@ -182,7 +183,9 @@ TEST(DemoSettings, GuidanceMakesPromptsObeyed) {
           {1, "red", "star", "circle"}}};
   const int without = right(rows, [](Request& r) { r.guidance_low = r.guidance_high = 1; });
   const int with = right(rows, [](Request& r) { r.guidance_low = r.guidance_high = 3; });
+  const int much = right(rows, [](Request& r) { r.guidance_low = r.guidance_high = 5; });
   EXPECT_LT(without, with);
+  EXPECT_LT(without, much);
 }
 
 // Not chosen: the first eight stars and crosses, which are hardest, of the evaluation. Measured: seven right by either,

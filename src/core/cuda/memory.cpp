@@ -21,7 +21,6 @@ void* CudaMemory::allocate(int64_t bytes) {
   }
   check(status);
   in_use_ += bytes;
-  peak_ = std::max(peak_, in_use_);
   return memory;
 }
 

@@ -20,13 +20,11 @@ class CudaMemory : public MemoryResource {
   void fill_zero(void* memory, int64_t bytes) override;
 
   cudaStream_t stream() const noexcept { return stream_; }
-  int64_t in_use() const noexcept { return in_use_; }
-  int64_t peak() const noexcept { return peak_; }
 
  private:
   int device_;
   cudaStream_t stream_;
-  int64_t in_use_ = 0, peak_ = 0;
+  int64_t in_use_ = 0;  // for the message when no more can be had
 };
 
 }  // namespace wan::cuda
