@@ -1,7 +1,7 @@
 """Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, a base transformer for all noise levels,
 and from it the T2V experts and the TI2V model.
 
-    python train.py --out work                      everything, in about 25 minutes on one H100
+    python train.py --out work                      everything, in about 27 minutes on one H100
     python train.py --out work --stage NAME         one stage; --seconds or --steps: another length
 
 A stage needs what the earlier ones left in the folder, resumes where it was stopped, and is skipped when it is done.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import random
 import time
 from pathlib import Path
@@ -35,8 +36,10 @@ SIZE = {"2.1": 128, "2.2": 256}
 WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
 T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
 TI2V = dataclasses.replace(T2V, channels=48)
-STAGES = {"text": 25, "vae21": 140, "decoder21": 150, "vae22": 240, "decoder22": 90, "base": 500, "t2v_high": 90,
-          "t2v_low": 90, "ti2v": 70}  # seconds
+STAGES = {"text": 25, "vae21": 130, "decoder21": 130, "vae22": 220, "decoder22": 80, "base": 500, "t2v_high": 80,
+          "t2v_low": 80, "ti2v": 80}  # seconds
+CLIPS = {"2.1": 16000, "2.2": 8000}  # that the transformers learn from
+MATRIX_LR = {"base": 2e-3}  # of a transformer's matrices; of those that start from base: 1e-3
 KEPT = 16  # channels of the 2.2 latents that carry anything: those of VAE 2.1 at half the size
 BLUR = 0.08  # noise on latents that a decoder learns from: a transformer's are not perfect either
 BOUNDARY = 0.875
@@ -282,13 +285,14 @@ def check_vae(args, folder: Path, version: str, run=None):
     run.write(entry) if run else print(name, entry, flush=True)
 
 
+@functools.lru_cache(maxsize=1)  # three stages in a row learn from the same
 @torch.no_grad()
-def make_data(args, folder: Path, version: str, tokenizer: Tokenizer):
-    """Latents [N, C, F, h, w] of rendered clips, and several captions for each as token ids [N, K, L]."""
-    device, tiny = args.device, args.tiny
+def make_data(folder: Path, version: str, device: str, tiny: bool, n: int):
+    """Latents [n, C, F, h, w] of rendered clips, and several captions for each as token ids [n, K, L]."""
+    tokenizer = make_tokenizer(folder)
     began = time.time()
     model = speed_up(load(Vae(version, *WIDTH[version]), folder / f"vae{version.replace('.', '')}.pt", device), device)
-    n, k, size = (24, 2, 64) if tiny else (args.clips, 4, SIZE[version])
+    k, size = (2, 64) if tiny else (4, SIZE[version])
     scenes = world.sample_scenes(n, seed=41)
     latents, chunk = [], 32
     for i in range(0, n, chunk):
@@ -317,7 +321,7 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
     if start and start.exists():
         model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() == 2 and "blocks." in n or n == "time_projection.1.weight",
-                          matrix_lr=args.matrix_lr)
+                          matrix_lr=args.matrix_lr or MATRIX_LR.get(name, 1e-3))
     run = Run(name, folder, model, optimiser, args.steps, seconds, average=0.9985)
     if device == "cuda":
         for block in model.blocks:
@@ -382,8 +386,8 @@ def main():
     parser.add_argument("--seconds", type=float, help="length of the stage, data preparation not counted")
     parser.add_argument("--steps", type=int, help="length in steps: repeats a run exactly")
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--clips", type=int, default=20000)
-    parser.add_argument("--matrix-lr", type=float, default=2e-3)
+    parser.add_argument("--clips", type=int)
+    parser.add_argument("--matrix-lr", type=float)
     parser.add_argument("--save-every", type=float, default=Run.save_every, help="seconds between resume points")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -415,7 +419,8 @@ def train_stage(args, folder: Path, stage: str):
     for p in text.parameters():
         p.copy_(p.bfloat16())  # as it is shipped
     low, high = {"t2v_high": (BOUNDARY, 1.0), "t2v_low": (0.0, BOUNDARY)}.get(stage, (0.0, 1.0))
-    data = make_data(args, folder, "2.2" if stage == "ti2v" else "2.1", tokenizer)
+    version = "2.2" if stage == "ti2v" else "2.1"
+    data = make_data(folder, version, args.device, args.tiny, 24 if args.tiny else args.clips or CLIPS[version])
     train_dit(args, folder, stage, T2V, low, high, data, text, tokenizer, args.stage_seconds,
               start=folder / ("base.start.pt" if stage == "base" else "base.pt"),
               image_share=0.5 if stage in ("base", "ti2v") else 0.0)
