@@ -49,14 +49,20 @@ void run(const std::filesystem::path& folder, const std::string& in, const std::
 
   const io::DitFiles files{folder / "config.json",
                            io::LazyTensors([&] { return io::open_safetensors_set(io::find_safetensors(folder)); })};
-  const engine::LoadedDit loaded(files.tensors.get(), engine::read_dit_config(files),
-                                 {ctx.compute, false, &memory, backend.upload.get(), ctx.threads});
+  const weights::Policy policy{ctx.compute, false, &memory, backend.upload.get(), ctx.threads};
+  const engine::LoadedDit loaded(files.tensors.get(), engine::read_dit_config(files), policy);
   const models::Dit& dit = loaded.dit();
   const io::TensorIndex inputs = io::open_safetensors(in).tensors;
   const OwnedTensor latent = to_device(memory, inputs, "latent"), context = to_device(memory, inputs, "context");
   const OwnedTensor velocity(memory, DType::f32, latent.tensor.shape);
-  const models::TextKv text = models::make_text_kv(ctx, dit, context.tensor);
-  const models::DitInput input{latent.tensor, {}, io::read_as_f32(inputs.at("timestep")).at(0), 0};
+  const weights::WeightSet set(files.tensors.get(), weights::specs_of<models::DitConditioningWeights>(dit.config, ""),
+                               policy);
+  const auto conditioning = weights::bind<models::DitConditioningWeights>(set.tensors(), dit.config);
+  const float timestep = io::read_as_f32(inputs.at("timestep")).at(0);
+  const models::DitTimes times = models::embed_times(ctx, dit.config, conditioning, std::span(&timestep, 1));
+  const models::DitText text = models::embed_text(ctx, dit.config, conditioning, context.tensor);
+  const ops::Rope3d rope = models::make_dit_rope(ctx, dit.config, latent.tensor.shape);
+  const models::DitInput input{latent.tensor, {}, &times, 0, 0, &rope};
 
   io::SafetensorsWriter writer(out, {{"device", backend.name}, {"dtype", dtype}});
   models::dit_forward(ctx, dit, input, text, velocity.tensor);

@@ -41,6 +41,20 @@ BenchPart measure_layers(Machine& machine, int64_t layers_run, int64_t layers, i
   return extrapolate(std::move(part), run(0), layers);
 }
 
+/// As a generation does it before its forwards; the weights for it are gone afterwards.
+std::pair<models::DitTimes, models::DitText> condition_on(Machine& machine, const models::Dit& dit,
+                                                          const Tensor& context, int64_t tokens) {
+  Context& ctx = machine.ctx();
+  const SyntheticSet set(weights::specs_of<models::DitConditioningWeights>(dit.config, ""), ctx.compute,
+                         machine.memory(), machine.fill());
+  const auto weights = weights::bind<models::DitConditioningWeights>(set.tensors(), dit.config);
+  constexpr float timestep = 500;
+  models::DitTimes times = models::embed_times(ctx, dit.config, weights, std::span(&timestep, 1));
+  models::DitText text = models::embed_text(ctx, dit.config, weights, context);
+  if (models::keeps_text_kv(dit.config, tokens)) models::keep_text_kv(ctx, dit, text);
+  return {std::move(times), std::move(text)};
+}
+
 int64_t layers_to_run(const Plan& plan, int64_t layers) {
   return plan.layers ? std::min(*plan.layers, layers) : layers;
 }
@@ -66,8 +80,10 @@ BenchPart bench_dit(Machine& machine, const Plan& plan) {
     if (const int64_t channels = config.in_channels - config.out_channels; channels > 0)
       condition = random_tensor(machine, {channels, latent_shape[1], latent_shape[2], latent_shape[3]});
     const OwnedTensor context = random_tensor(machine, {config.text_len, config.text_dim});
-    const models::TextKv text = models::make_text_kv(machine.ctx(), dit, context.tensor);
-    const models::DitInput input{latent.tensor, condition.tensor, 500.f, 0};
+    const auto scope = machine.ctx().arena->scope();
+    const auto [times, text] = condition_on(machine, dit, context.tensor, tokens);
+    const ops::Rope3d rope = models::make_dit_rope(machine.ctx(), config, latent_shape);
+    const models::DitInput input{latent.tensor, condition.tensor, &times, 0, 0, &rope};
     bool finite = true;
     BenchPart part = measure(machine, plan.runs, [&](bool check) {
       models::dit_forward(machine.ctx(), dit, input, text, out.tensor);
@@ -76,7 +92,8 @@ BenchPart bench_dit(Machine& machine, const Plan& plan) {
     part.finite = finite;
     return part;
   };
-  const int64_t text_bytes = 2 * config.text_len * config.dim * size_of(machine.ctx().compute);
+  const int64_t text_bytes =
+      models::keeps_text_kv(config, tokens) ? 2 * config.text_len * config.dim * size_of(machine.ctx().compute) : 0;
   BenchPart part = measure_layers(machine, layers_run, layers, text_bytes, model.outer_bytes, run);
   part.name = "dit";
   part.what = fmt::format("one forward, {} tokens", tokens);

@@ -8,6 +8,31 @@
 #include "sampler/schedule.h"
 
 namespace wan::engine {
+namespace {
+
+/// The checkpoint's transformers; those once loaded stay.
+class LoadedExperts final : public pipeline::Experts {
+ public:
+  LoadedExperts(const ModelsOnDisk& models, LoadedModels& loaded) : models_(models), loaded_(loaded) {}
+
+  void with_conditioning(pipeline::Expert expert, const UseConditioning& use) override {
+    const models::DitConfig& config = models_.dit_config(expert);
+    const weights::WeightSet set = models_.load_conditioning(expert, loaded_.dit_policy);
+    use(config, weights::bind<models::DitConditioningWeights>(set.tensors(), config));
+  }
+  const models::Dit& at_work(pipeline::Expert expert) override {
+    auto& slot = loaded_.experts[expert];
+    if (!slot) slot = models_.load_dit(expert, loaded_.dit_policy);
+    return slot->dit();
+  }
+  void announce(pipeline::Expert) override {}
+
+ private:
+  const ModelsOnDisk& models_;
+  LoadedModels& loaded_;
+};
+
+}  // namespace
 
 Generation::Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& models, LoadedModels& loaded,
                        const PreparedRequest& prepared, const Hooks& hooks)
@@ -168,12 +193,8 @@ OwnedTensor Generation::sample() {
   job.first_frame = image.first_frame.tensor;
 
   reporter_.begin(Stage::sample, job.schedule.steps());
-  const auto expert_model = [&](pipeline::Expert expert) -> const models::Dit& {
-    auto& slot = loaded_.experts[expert];
-    if (!slot) slot = models_.load_dit(expert, loaded_.dit_policy);
-    return slot->dit();
-  };
-  pipeline::denoise(ctx_, job, expert_model, latent.tensor, [&](int64_t step, pipeline::Expert expert) {
+  LoadedExperts experts(models_, loaded_);
+  pipeline::denoise(ctx_, job, experts, latent.tensor, [&](int64_t step, pipeline::Expert expert) {
     ctx_.check_stop();
     reporter_.done(step, pipeline::to_string(expert));
   });

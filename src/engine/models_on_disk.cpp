@@ -75,6 +75,7 @@ void ModelsOnDisk::check_fit() const {
   const auto check_dit = [&](const io::DitFiles& files, const models::DitConfig& config) {
     const io::TensorIndex& index = files.tensors.get();
     weights::check_specs(index, weights::specs_of<models::DitOuterWeights>(config, ""), problems);
+    weights::check_specs(index, weights::specs_of<models::DitConditioningWeights>(config, ""), problems);
     for (const auto& specs : weights::block_specs<models::DitBlockWeights>(config, config.layers, "blocks."))
       weights::check_specs(index, specs, problems);
   };
@@ -132,10 +133,16 @@ int64_t ModelsOnDisk::dit_bytes(DType compute) const {
   return total;
 }
 
+const io::TensorIndex& ModelsOnDisk::dit_files(pipeline::Expert expert) const {
+  return (expert == pipeline::Expert::low ? files_.low_noise : files_.high_noise).tensors.get();
+}
+
 std::unique_ptr<LoadedDit> ModelsOnDisk::load_dit(pipeline::Expert expert, const weights::Policy& policy) const {
-  const bool low = expert == pipeline::Expert::low;
-  return std::make_unique<LoadedDit>((low ? files_.low_noise : files_.high_noise).tensors.get(), low ? low_ : high_,
-                                     policy);
+  return std::make_unique<LoadedDit>(dit_files(expert), dit_config(expert), policy);
+}
+
+weights::WeightSet ModelsOnDisk::load_conditioning(pipeline::Expert expert, const weights::Policy& policy) const {
+  return {dit_files(expert), weights::specs_of<models::DitConditioningWeights>(dit_config(expert), ""), policy};
 }
 
 std::unique_ptr<LoadedUmt5> ModelsOnDisk::load_umt5(const weights::Policy& policy) const {

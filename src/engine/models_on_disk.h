@@ -52,6 +52,9 @@ class ModelsOnDisk {
   const pipeline::TaskDefaults& defaults() const noexcept { return defaults_; }
   const io::Checkpoint& files() const noexcept { return files_; }
   const models::DitConfig& dit_config() const noexcept { return high_; }
+  const models::DitConfig& dit_config(pipeline::Expert expert) const noexcept {
+    return expert == pipeline::Expert::low ? low_ : high_;
+  }
   const models::Umt5Config& umt5_config() const noexcept { return umt5_; }
   const models::VaeConfig& vae_config() const noexcept { return vae_; }
   /// Pixels per token and side: sizes must be multiples of these.
@@ -61,6 +64,7 @@ class ModelsOnDisk {
   /// Of the transformers' weights in memory: of both experts, where there are two.
   int64_t dit_bytes(DType compute) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
+  weights::WeightSet load_conditioning(pipeline::Expert expert, const weights::Policy& policy) const;
   std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy) const;
   weights::WeightSet load_vae_encoder(const weights::Policy& policy) const;
   weights::WeightSet load_vae_decoder(const weights::Policy& policy) const;
@@ -68,6 +72,7 @@ class ModelsOnDisk {
  private:
   void read_generation_defaults();
   void check_fit() const;
+  const io::TensorIndex& dit_files(pipeline::Expert expert) const;
 
   io::Checkpoint files_;
   Task task_ = Task::t2v_A14B;

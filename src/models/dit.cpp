@@ -1,9 +1,10 @@
 #include "models/dit.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
-#include "core/error.h"
+#include "core/checked.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/layout.h"
@@ -14,6 +15,11 @@ namespace wan::models {
 namespace {
 
 using ops::Activation;
+
+/// Keys (normed) and values of a prompt, [text_len, C] each.
+struct TextKv {
+  Tensor k, v;
+};
 
 /// shift, scale and gate rows of one half of a block: [R, C] f32 each.
 struct Modulation {
@@ -27,36 +33,13 @@ struct TimeEmbedding {
   int64_t split = 0;
 };
 
-/// sinusoidal_embedding_1d: [cos(t w_i), sin(t w_i)], w_i = 10000^(-i/half), in f64, rounded to f32.
-std::vector<float> sinusoid(float timestep, int64_t freq_dim) {
-  const int64_t half = freq_dim / 2;
-  std::vector<float> row(static_cast<size_t>(freq_dim));
-  for (int64_t i = 0; i < half; ++i) {
-    const double angle = timestep * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
-    row[static_cast<size_t>(i)] = static_cast<float>(std::cos(angle));
-    row[static_cast<size_t>(half + i)] = static_cast<float>(std::sin(angle));
-  }
-  return row;
-}
-
-/// One row per distinct timestep; upstream expands it to one per token.
-TimeEmbedding embed_time(Context& ctx, const Dit& dit, const Tensor& sinusoids, int64_t step, int64_t clean_tokens) {
-  const Tensor now = sinusoids.slice(0, 1 + step, 1);
-  Tensor frequencies = now;
-  if (clean_tokens > 0) {
-    frequencies = ctx.make(DType::f32, {2, dit.config.freq_dim});
-    ops::copy(ctx, sinusoids.slice(0, 0, 1), frequencies.slice(0, 0, 1));
-    ops::copy(ctx, now, frequencies.slice(0, 1, 1));
-  }
-
-  TimeEmbedding t;
-  t.split = clean_tokens;
-  const Tensor hidden =
-      ops::linear(ctx, frequencies, dit.outer.time_in.weight, dit.outer.time_in.bias, DType::f32, Activation::silu);
-  t.e = ops::linear(ctx, hidden, dit.outer.time_out.weight, dit.outer.time_out.bias, DType::f32);
-  t.projection = ops::linear(ctx, ops::silu(ctx, t.e), dit.outer.time_projection.weight, dit.outer.time_projection.bias,
-                             DType::f32);
-  return t;
+/// The row of one step, and before it that of timestep 0 if some tokens have it.
+Tensor rows_of_step(const Tensor& all, int64_t step, bool clean) {
+  if (!clean) return all.slice(0, 1 + step, 1);
+  Tensor rows = all.slice(0, 0, 1);
+  rows.shape[0] = 2;
+  rows.strides[0] *= 1 + step;
+  return rows;
 }
 
 /// The time embedding's rows plus the model's learned offsets [P * C]: [R, P * C] from e [R, P * C] or [R, C].
@@ -95,24 +78,55 @@ Tensor self_attention(Context& ctx, const DitAttentionWeights& w, const DitConfi
 }
 
 Tensor cross_attention(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const Tensor& x,
-                       const Tensor& text_k, const Tensor& text_v) {
+                       const TextKv& text) {
   const Tensor q = ops::linear(ctx, x, w.q.weight, w.q.bias);
   ops::rms_norm_rope(ctx, q, w.norm_q, nullptr, cfg.heads, cfg.eps);
-  ops::attention_into(ctx, heads_of(q, cfg.heads), heads_of(text_k, cfg.heads), heads_of(text_v, cfg.heads),
+  ops::attention_into(ctx, heads_of(q, cfg.heads), heads_of(text.k, cfg.heads), heads_of(text.v, cfg.heads),
                       attention_scale(cfg), {}, heads_of(x, cfg.heads));
   ops::linear_into(ctx, x, w.o.weight, w.o.bias, q);
   return q;
 }
 
-Tensor feed_forward(Context& ctx, const DitBlockWeights& w, const Tensor& x) {
-  const Tensor hidden = ops::linear(ctx, x, w.ffn_up.weight, w.ffn_up.bias, Activation::gelu_tanh);
-  ops::linear_into(ctx, hidden, w.ffn_down.weight, w.ffn_down.bias, x);
+void fill_text_kv(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const Tensor& states,
+                  const TextKv& text) {
+  ops::linear_into(ctx, states, w.k.weight, w.k.bias, text.k);
+  ops::linear_into(ctx, states, w.v.weight, w.v.bias, text.v);
+  ops::rms_norm_rope(ctx, text.k, w.norm_k, nullptr, cfg.heads, cfg.eps);
+}
+
+/// The ones that are kept, or new ones in ctx.arena.
+TextKv text_kv_of_block(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const DitText& text,
+                        int64_t block) {
+  const auto i = static_cast<size_t>(block);
+  if (!text.k.empty()) return {text.k[i].tensor, text.v[i].tensor};
+  const Tensor& states = text.states.tensor;
+  const TextKv made{ctx.make(ctx.compute, states.shape), ctx.make(ctx.compute, states.shape)};
+  fill_text_kv(ctx, w, cfg, states, made);
+  return made;
+}
+
+/// So many tokens at a time that the hidden layer stays in bounds: at 720p it would take 2.1 GB at once. Few and large
+/// pieces, so that the matrix products lose nothing.
+int64_t feed_forward_rows(const DitConfig& cfg, int64_t tokens, DType compute) {
+  constexpr int64_t most_bytes = int64_t{600} << 20, multiple = 256;
+  const int64_t pieces = div_up(tokens * cfg.ffn_dim * size_of(compute), most_bytes);
+  return round_up(div_up(tokens, std::max<int64_t>(pieces, 1)), multiple);
+}
+
+Tensor feed_forward(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, const Tensor& x) {
+  const int64_t tokens = x.dim(0), step = feed_forward_rows(cfg, tokens, ctx.compute);
+  for (int64_t first = 0; first < tokens; first += step) {
+    const auto scope = ctx.arena->scope();
+    const Tensor part = x.slice(0, first, std::min(step, tokens - first));
+    const Tensor hidden = ops::linear(ctx, part, w.ffn_up.weight, w.ffn_up.bias, Activation::gelu_tanh);
+    ops::linear_into(ctx, hidden, w.ffn_down.weight, w.ffn_down.bias, part);
+  }
   return x;
 }
 
 /// WanAttentionBlock.forward. x [L, C] is the f32 residual stream, updated in place.
 void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, const Tensor& x, const TimeEmbedding& time,
-               const Tensor& text_k, const Tensor& text_v, const ops::Rope3d& rope) {
+               const TextKv& text, const ops::Rope3d& rope) {
   const auto block_scope = ctx.arena->scope();
   const Tensor rows = modulate_rows(ctx, time.projection, w.modulation);
   const Modulation attn = modulation(rows, 0, cfg.dim);
@@ -126,11 +140,11 @@ void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, con
   }
   {
     const auto scope = ctx.arena->scope();
-    ops::gated_add_norm(ctx, x, cross_attention(ctx, w.cross_attn, cfg, y, text_k, text_v), {}, {ffn.shift, ffn.scale},
+    ops::gated_add_norm(ctx, x, cross_attention(ctx, w.cross_attn, cfg, y, text), {}, {ffn.shift, ffn.scale},
                         time.split, cfg.eps, y);
   }
   const auto scope = ctx.arena->scope();
-  ops::gated_add(ctx, x, feed_forward(ctx, w, y), ffn.gate, time.split);
+  ops::gated_add(ctx, x, feed_forward(ctx, w, cfg, y), ffn.gate, time.split);
 }
 
 /// Head.forward and unpatchify; f32 throughout, as upstream keeps it out of autocast.
@@ -152,49 +166,34 @@ void tap_tokens_as_video(Context& ctx, std::string_view name, const Tensor& x, c
 
 }  // namespace
 
-TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context) {
-  const DitConfig& cfg = dit.config;
-  require(context.rank() == 2 && context.dim(1) == cfg.text_dim && context.dim(0) <= cfg.text_len,
-          ErrorCode::invalid_argument, "[text states] {} came, expected at most {} rows of {}", to_string(context),
-          cfg.text_len, cfg.text_dim);
-  const auto scope = ctx.arena->scope();
-  const Tensor padded = ctx.make(DType::f32, {cfg.text_len, cfg.text_dim});
-  MemoryResource& memory = ctx.arena->memory();
-  memory.fill_zero(padded.data, padded.nbytes());
-  ops::copy(ctx, context, padded.slice(0, 0, context.dim(0)));
-
-  const Tensor hidden = ops::linear(ctx, ops::convert(ctx, padded, ctx.compute), dit.outer.text_in.weight,
-                                    dit.outer.text_in.bias, Activation::gelu_tanh);
-  const Tensor states = ops::linear(ctx, hidden, dit.outer.text_out.weight, dit.outer.text_out.bias);
-  if (ctx.trace) ctx.tap("text_embedding.out", ops::convert(ctx, states, DType::f32).view({1, cfg.text_len, cfg.dim}));
-
-  TextKv text;
-  for (int64_t i = 0; i < cfg.layers; ++i) {
-    const auto block_scope = ctx.arena->scope();
-    const weights::Lease lease = dit.blocks->acquire(ctx, i);
-    const auto w = weights::bind<DitBlockWeights>(lease.tensors(), cfg);
-    text.k.emplace_back(memory, ctx.compute, Shape{cfg.text_len, cfg.dim});
-    text.v.emplace_back(memory, ctx.compute, Shape{cfg.text_len, cfg.dim});
-    ops::linear_into(ctx, states, w.cross_attn.k.weight, w.cross_attn.k.bias, text.k.back().tensor);
-    ops::linear_into(ctx, states, w.cross_attn.v.weight, w.cross_attn.v.bias, text.v.back().tensor);
-    ops::rms_norm_rope(ctx, text.k.back().tensor, w.cross_attn.norm_k, nullptr, cfg.heads, cfg.eps);
-  }
-  return text;
+int64_t dit_tokens(const DitConfig& config, const Shape& latent) noexcept {
+  return latent[1] * latent[2] * latent[3] / config.patch_volume();
 }
 
-DitTables make_dit_tables(Context& ctx, const DitConfig& config, const Shape& latent,
-                          std::span<const float> timesteps) {
-  std::vector<float> rows = sinusoid(0.f, config.freq_dim);
-  for (const float t : timesteps) {
-    const std::vector<float> row = sinusoid(t, config.freq_dim);
-    rows.insert(rows.end(), row.begin(), row.end());
-  }
+ops::Rope3d make_dit_rope(Context& ctx, const DitConfig& config, const Shape& latent) {
   const auto& patch = config.patch;
-  return {ops::make_rope(ctx, latent[1] / patch[0], latent[2] / patch[1], latent[3] / patch[2], config.head_dim()),
-          ops::upload(ctx, rows, {static_cast<int64_t>(timesteps.size()) + 1, config.freq_dim})};
+  return ops::make_rope(ctx, latent[1] / patch[0], latent[2] / patch[1], latent[3] / patch[2], config.head_dim());
 }
 
-void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const TextKv& text, const Tensor& out) {
+bool keeps_text_kv(const DitConfig& config, int64_t tokens) noexcept {
+  constexpr int64_t many = 32;  // then making them anew takes less than 1 % of a forward
+  return tokens < many * config.text_len;
+}
+
+void keep_text_kv(Context& ctx, const Dit& dit, DitText& text) {
+  text.k.clear();
+  text.v.clear();
+  for (int64_t i = 0; i < dit.config.layers; ++i) {
+    const auto scope = ctx.arena->scope();
+    const weights::Lease lease = dit.blocks->acquire(ctx, i);
+    const auto w = weights::bind<DitBlockWeights>(lease.tensors(), dit.config);
+    for (auto* kept : {&text.k, &text.v})
+      kept->emplace_back(ctx.arena->memory(), ctx.compute, text.states.tensor.shape);
+    fill_text_kv(ctx, w.cross_attn, dit.config, text.states.tensor, {text.k.back().tensor, text.v.back().tensor});
+  }
+}
+
+void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const DitText& text, const Tensor& out) {
   const DitConfig& cfg = dit.config;
   const auto scope = ctx.arena->scope();
   const int64_t frames = input.latent.dim(1) / cfg.patch[0];
@@ -208,18 +207,18 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const Text
     ops::linear_into(ctx, tokens, dit.outer.patch_embedding.weight, dit.outer.patch_embedding.bias, x);
   }
   if (ctx.trace) tap_tokens_as_video(ctx, "patch_embedding.out", x, {frames, height, width});
-  const DitTables tables =
-      input.tables ? *input.tables : make_dit_tables(ctx, cfg, input.latent.shape, {&input.timestep, 1});
-  const TimeEmbedding time =
-      embed_time(ctx, dit, tables.sinusoids, input.tables ? input.step : 0, input.clean_frames * height * width);
+  const bool clean = input.clean_frames > 0;
+  const TimeEmbedding time{rows_of_step(input.times->e.tensor, input.step, clean),
+                           rows_of_step(input.times->projection.tensor, input.step, clean),
+                           input.clean_frames * height * width};
   if (ctx.trace) ctx.tap("time_projection.first_token", time.projection.slice(0, 0, 1));
 
   for (int64_t i = 0; i < cfg.layers; ++i) {
     ctx.check_stop();
+    const auto block_scope = ctx.arena->scope();
     const weights::Lease lease = dit.blocks->acquire(ctx, i);
-    const size_t layer = static_cast<size_t>(i);
-    dit_block(ctx, weights::bind<DitBlockWeights>(lease.tensors(), cfg), cfg, x, time, text.k[layer].tensor,
-              text.v[layer].tensor, tables.rope);
+    const auto w = weights::bind<DitBlockWeights>(lease.tensors(), cfg);
+    dit_block(ctx, w, cfg, x, time, text_kv_of_block(ctx, w.cross_attn, cfg, text, i), *input.rope);
     if (ctx.trace) ctx.tap("block" + std::to_string(i) + ".out", x.view({1, x.dim(0), x.dim(1)}));
   }
   head(ctx, dit, x, time, out);

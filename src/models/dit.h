@@ -50,12 +50,16 @@ struct DitBlockWeights {
 };
 
 struct DitOuterWeights {
-  LinearWeights patch_embedding;    // [C, in * pt*ph*pw]
+  LinearWeights patch_embedding;  // [C, in * pt*ph*pw]
+  LinearWeights head;             // [pt*ph*pw * out, C], f32
+  Tensor head_modulation;         // [2 * C] f32
+};
+
+/// What only embed_times and embed_text need, once a run: 0.8 GB of A14B that no forward has to keep.
+struct DitConditioningWeights {
   LinearWeights text_in, text_out;  // [C, text_dim], [C, C]
   LinearWeights time_in, time_out;  // [C, freq_dim], [C, C], f32
   LinearWeights time_projection;    // [6C, C], f32
-  LinearWeights head;               // [pt*ph*pw * out, C], f32
-  Tensor head_modulation;           // [2 * C] f32
 };
 
 template <class V>
@@ -93,13 +97,18 @@ void visit(V&& v, DitOuterWeights& w, const DitConfig& c, const std::string& p) 
   v(w.patch_embedding.weight, p + "patch_embedding.weight",
     Shape{c.dim, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, WeightKind::matrix);
   v(w.patch_embedding.bias, p + "patch_embedding.bias", Shape{c.dim}, WeightKind::vector);
+  visit_linear(v, w.head, c.patch_volume() * c.out_channels, c.dim, p + "head.head", WeightKind::exact);
+  v(w.head_modulation, p + "head.modulation", Shape{1, 2, c.dim}, WeightKind::vector);
+}
+
+template <class V>
+void visit(V&& v, DitConditioningWeights& w, const DitConfig& c, const std::string& p) {
+  using weights::WeightKind;
   visit_linear(v, w.text_in, c.dim, c.text_dim, p + "text_embedding.0");
   visit_linear(v, w.text_out, c.dim, c.dim, p + "text_embedding.2");
   visit_linear(v, w.time_in, c.dim, c.freq_dim, p + "time_embedding.0", WeightKind::exact);
   visit_linear(v, w.time_out, c.dim, c.dim, p + "time_embedding.2", WeightKind::exact);
   visit_linear(v, w.time_projection, 6 * c.dim, c.dim, p + "time_projection.1", WeightKind::exact);
-  visit_linear(v, w.head, c.patch_volume() * c.out_channels, c.dim, p + "head.head", WeightKind::exact);
-  v(w.head_modulation, p + "head.modulation", Shape{1, 2, c.dim}, WeightKind::vector);
 }
 
 /// One expert: its outer weights, and where its blocks come from.
@@ -109,36 +118,47 @@ struct Dit {
   weights::BlockSource* blocks = nullptr;
 };
 
-/// Cross-attention's keys (normed) and values of one prompt, per block. Made once per generation and expert.
-struct TextKv {
-  std::vector<OwnedTensor> k, v;  // per block [text_len, C], compute dtype
+/// The time embedding of all timesteps of a run: one row each, for all tokens (upstream expands it to one per token).
+struct DitTimes {
+  OwnedTensor e;           // [1 + n, C] f32: of timestep 0, then of each of the run's timesteps
+  OwnedTensor projection;  // [1 + n, 6C] f32
+};
+DitTimes embed_times(Context& ctx, const DitConfig& config, const DitConditioningWeights& weights,
+                     std::span<const float> timesteps);
+
+/// A prompt as an expert's cross-attention sees it. Keys (normed) and values of every block are kept where that saves
+/// work worth having; absent, each block makes them anew.
+struct DitText {
+  OwnedTensor states;             // [text_len, C] compute dtype
+  std::vector<OwnedTensor> k, v;  // per block [text_len, C] compute dtype, or empty
 };
 
-/// Prepares a prompt for one expert. context [n, text_dim] f32 with n <= text_len is T5's output, padded
-/// with zeros to text_len here and attended without a mask, as upstream does.
-TextKv make_text_kv(Context& ctx, const Dit& dit, const Tensor& context);
+/// context [n, text_dim] f32 with n <= text_len is T5's output, padded with zeros to text_len here and attended without
+/// a mask, as upstream does.
+DitText embed_text(Context& ctx, const DitConfig& config, const DitConditioningWeights& weights, const Tensor& context);
+/// Whether keys and values of a prompt are worth their memory (0.42 GB of A14B a prompt) for forwards of so many
+/// tokens: making them costs about text_len / tokens of a block's other work.
+bool keeps_text_kv(const DitConfig& config, int64_t tokens) noexcept;
+/// Makes them for all blocks.
+void keep_text_kv(Context& ctx, const Dit& dit, DitText& text);
 
-/// The input of one forward.
-/// What every forward of a run needs and none changes, on the device: made once, so that no forward waits for the host.
-struct DitTables {
-  ops::Rope3d rope;
-  Tensor sinusoids;  ///< [1 + n, freq_dim] f32: of timestep 0, then of each of the run's timesteps
-};
-
+/// Tokens of a latent [c, F, H, W].
+int64_t dit_tokens(const DitConfig& config, const Shape& latent) noexcept;
 /// In ctx.arena, for latents of the shape [c, F, H, W].
-DitTables make_dit_tables(Context& ctx, const DitConfig& config, const Shape& latent, std::span<const float> timesteps);
+ops::Rope3d make_dit_rope(Context& ctx, const DitConfig& config, const Shape& latent);
 
+/// The input of one forward. Nothing in it makes a forward wait for the host.
 struct DitInput {
   Tensor latent;     // [c, F, H, W] f32
   Tensor condition;  // [in - c, F, H, W] f32, or absent
-  float timestep = 0;
-  int64_t clean_frames = 0;           // leading latent frames whose tokens have timestep 0 (TI2V from an image: 1)
-  const DitTables* tables = nullptr;  // absent: the forward makes its own
-  int64_t step = 0;                   // which of the tables' timesteps `timestep` is
+  const DitTimes* times = nullptr;
+  int64_t step = 0;          // which of the times
+  int64_t clean_frames = 0;  // leading latent frames whose tokens have timestep 0 (TI2V from an image: 1)
+  const ops::Rope3d* rope = nullptr;
 };
 
 /// One forward (WanModel.forward): writes the predicted velocity to out [out_channels, F, H, W] f32.
 /// Frames, height and width must be multiples of the patch.
-void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const TextKv& text, const Tensor& out);
+void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const DitText& text, const Tensor& out);
 
 }  // namespace wan::models

@@ -52,12 +52,11 @@ double worst_step(const Case& c, DType compute) {
     const Tensor latent = load(cpu, key + ".latent_in");
     const Tensor out =
         cpu.ctx.make(DType::f32, {model.dit.config.out_channels, latent.dim(1), latent.dim(2), latent.dim(3)});
-    const DitInput input{latent, c.image ? load(cpu, name + ".y") : Tensor{}, expected().f32(key + ".t").back(),
-                         c.clean};
+    const Tensor condition = c.image ? load(cpu, name + ".y") : Tensor{};
     for (const std::string branch : {"cond", "uncond"}) {
-      const TextKv text = make_text_kv(cpu.ctx, model.dit, load(cpu, name + ".context." + branch));
       std::fill_n(out.ptr<float>(), out.numel(), NAN);
-      dit_forward(cpu.ctx, model.dit, input, text, out);
+      model.forward(cpu.ctx, latent, condition, expected().f32(key + ".t").back(), c.clean,
+                    load(cpu, name + ".context." + branch), out);
       const double error = test::relative_l2(test::values(out), expected().f32(key + "." + branch));
       EXPECT_FALSE(std::isnan(error)) << key;
       worst = std::max(worst, error);
@@ -92,9 +91,9 @@ TEST(Dit, IntermediatesOfTheFirstForwardEqualUpstreams) {
     shapes[std::string(name)] = value.shape;
   };
   const Tensor latent = load(cpu, "t2v_unipc.step00.latent_in");
-  const TextKv text = make_text_kv(cpu.ctx, model.dit, load(cpu, "t2v_unipc.context.cond"));
   const Tensor out = cpu.ctx.make(DType::f32, latent.shape);
-  dit_forward(cpu.ctx, model.dit, {latent, {}, expected().f32("t2v_unipc.step00.t")[0], 0}, text, out);
+  model.forward(cpu.ctx, latent, {}, expected().f32("t2v_unipc.step00.t")[0], 0, load(cpu, "t2v_unipc.context.cond"),
+                out);
   for (const char* name :
        {"patch_embedding.out", "text_embedding.out", "time_projection.first_token", "block0.out", "block1.out"}) {
     const std::string key = std::string("t2v_unipc.") + name;
@@ -104,25 +103,39 @@ TEST(Dit, IntermediatesOfTheFirstForwardEqualUpstreams) {
   }
 }
 
-// Trap: expanding the timestep per token costs 9.3 GB at 720p. Rows of the time projection's GEMM, [R, C] x [6C, C]:
-int64_t time_projection_rows = 0;
-
+// Trap: expanding the timestep per token costs 9.3 GB at 720p. Here a run has a row for each of its timesteps and one
+// for timestep 0, and tokens that are clean use the latter.
 TEST(Dit, TimeEmbeddingHasOneRowPerDistinctTimestep) {
   test::CpuContext cpu;
-  ops::KernelTable spy = ops::cpu_kernels();
-  spy.linear = [](Context& ctx, const ops::LinearArgs& args) {
-    if (args.w.dim(0) == 6 * args.w.dim(1)) time_projection_rows = args.x.dim(0);
-    ops::cpu_kernels().linear(ctx, args);
-  };
-  cpu.ctx.kernels = &spy;
   const GoldenDit model("Wan2.2-TI2V-5B");
+  const std::vector<float> timesteps{900, 500, 20};
+  const DitTimes times = embed_times(cpu.ctx, model.dit.config, model.conditioning, timesteps);
+  EXPECT_EQ(times.projection.tensor.shape, (Shape{4, 6 * model.dit.config.dim}));
+
   const Tensor latent = load(cpu, "ti2v_i2v_unipc.step00.latent_in");
-  const TextKv text = make_text_kv(cpu.ctx, model.dit, load(cpu, "ti2v_i2v_unipc.context.cond"));
-  const Tensor out = cpu.ctx.make(DType::f32, latent.shape);
-  dit_forward(cpu.ctx, model.dit, {latent, {}, 900.f, 0}, text, out);
-  EXPECT_EQ(time_projection_rows, 1);
-  dit_forward(cpu.ctx, model.dit, {latent, {}, 900.f, 1}, text, out);
-  EXPECT_EQ(time_projection_rows, 2);
+  const Tensor context = load(cpu, "ti2v_i2v_unipc.context.cond");
+  const DitText text = embed_text(cpu.ctx, model.dit.config, model.conditioning, context);
+  const ops::Rope3d rope = make_dit_rope(cpu.ctx, model.dit.config, latent.shape);
+  const Tensor out = cpu.ctx.make(DType::f32, latent.shape), alone = cpu.ctx.make(DType::f32, latent.shape);
+  for (const int64_t clean : {0, 1})
+    for (size_t step = 0; step < timesteps.size(); ++step) {
+      dit_forward(cpu.ctx, model.dit, {latent, {}, &times, static_cast<int64_t>(step), clean, &rope}, text, out);
+      model.forward(cpu.ctx, latent, {}, timesteps[step], clean, context, alone);
+      EXPECT_LE(test::relative_l2(test::values(out), test::values(alone)), 1e-6) << timesteps[step] << " " << clean;
+    }
+}
+
+TEST(Dit, KeysAndValuesOfTheTextMayBeMadeAnew) {
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    test::CpuContext cpu(compute);
+    const GoldenDit model("Wan2.2-TI2V-5B", compute);
+    const Tensor latent = load(cpu, "ti2v_i2v_unipc.step00.latent_in");
+    const Tensor context = load(cpu, "ti2v_i2v_unipc.context.cond");
+    const Tensor kept = cpu.ctx.make(DType::f32, latent.shape), anew = cpu.ctx.make(DType::f32, latent.shape);
+    model.forward(cpu.ctx, latent, {}, 700, 0, context, kept, true);
+    model.forward(cpu.ctx, latent, {}, 700, 0, context, anew, false);
+    EXPECT_EQ(test::values(kept), test::values(anew));
+  }
 }
 
 TEST(Dit, DimensionsComeFromShapesAndContradictionsAreNamed) {

@@ -60,20 +60,37 @@ void copy(Context& ctx, const Tensor& from, const Tensor& to) {
   call(ctx, "copy", &KernelTable::convert, ConvertArgs{from, to});
 }
 
-void combine(Context& ctx, const Tensor& out, std::span<const Term> terms) {
+void combine(Context& ctx, std::span<const Sum> sums) {
   constexpr auto op = "combine";
-  check(!terms.empty() && terms.size() <= CombineArgs::max_terms, op, "{} terms, expected 1 to {}", terms.size(),
-        CombineArgs::max_terms);
+  check(!sums.empty() && sums.size() <= CombineArgs::max_sums, op, "{} sums, expected 1 to {}", sums.size(),
+        CombineArgs::max_sums);
   CombineArgs args;
-  check(out && out.dtype == DType::f32 && out.contiguous(), op, "out is {}, expected contiguous f32", to_string(out));
-  for (const Term& term : terms) {
-    check(term.x && term.x.dtype == DType::f32 && term.x.shape == out.shape && term.x.contiguous(), op,
-          "a term is {}, expected contiguous f32 {}", to_string(term.x), to_string(out.shape));
-    args.x[static_cast<size_t>(args.terms)] = term.x;
-    args.coefficient[static_cast<size_t>(args.terms++)] = term.coefficient;
+  const auto slot_of = [&](const Tensor& t, const char* what) {
+    check(t && t.dtype == DType::f32 && t.shape == sums[0].out.shape && t.contiguous(), op,
+          "{} is {}, expected contiguous f32 {}", what, to_string(t), to_string(sums[0].out.shape));
+    int slot = 0;
+    while (slot < args.slots && args.slot[static_cast<size_t>(slot)].data != t.data) ++slot;
+    if (slot < args.slots) return slot;
+    check(args.slots < CombineArgs::max_slots, op, "more than {} different tensors", CombineArgs::max_slots);
+    args.slot[static_cast<size_t>(args.slots++)] = t;
+    return slot;
+  };
+  for (const Sum& sum : sums) {
+    check(!sum.terms.empty() && sum.terms.size() <= CombineArgs::max_terms, op, "{} terms, expected 1 to {}",
+          sum.terms.size(), CombineArgs::max_terms);
+    CombineArgs::Sum& made = args.sums[static_cast<size_t>(args.count++)];
+    made.out = slot_of(sum.out, "out");
+    for (const Term& term : sum.terms) {
+      made.in[static_cast<size_t>(made.terms)] = slot_of(term.x, "a term");
+      made.coefficient[static_cast<size_t>(made.terms++)] = term.coefficient;
+    }
   }
-  args.y = out;
   call(ctx, op, &KernelTable::combine, args);
+}
+
+void combine(Context& ctx, const Tensor& out, std::span<const Term> terms) {
+  const Sum sum{out, {terms.begin(), terms.end()}};
+  combine(ctx, std::span(&sum, 1));
 }
 
 Tensor embedding(Context& ctx, const Tensor& table, std::span<const int32_t> ids) {

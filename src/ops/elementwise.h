@@ -1,6 +1,7 @@
 #pragma once
 #include <initializer_list>
 #include <span>
+#include <vector>
 
 #include "ops/kernels.h"
 
@@ -23,8 +24,15 @@ struct Term {
   Tensor x;
   double coefficient = 0;
 };
-/// out = sum of coefficient * x over the terms (at most 8), all f32 of one shape; out may be one of them.
-/// Guidance and every solver step are such sums.
+struct Sum {
+  Tensor out;
+  std::vector<Term> terms;
+};
+/// out = sum of coefficient * x over the terms (at most 8), for each of the sums (at most 4) in order, in one pass; all
+/// tensors f32 of one shape, at most 8 different ones. A sum may read what an earlier one wrote, and out may be one of
+/// its terms. Guidance and solver step are such sums.
+void combine(Context& ctx, std::span<const Sum> sums);
+/// One sum.
 void combine(Context& ctx, const Tensor& out, std::span<const Term> terms);
 inline void combine(Context& ctx, const Tensor& out, std::initializer_list<Term> terms) {
   combine(ctx, out, std::span<const Term>(terms.begin(), terms.size()));

@@ -83,14 +83,18 @@ void convert(Context& ctx, const ConvertArgs& a) {
 }
 
 void combine(Context& ctx, const CombineArgs& a) {
-  auto* y = a.y.ptr<float>();
-  parallel_ranges(ctx, a.y.numel(), 1, [&](int64_t first, int64_t last, int) {
-    for (int64_t i = first; i < last; ++i) {
-      double sum = 0;
-      for (int t = 0; t < a.terms; ++t)
-        sum += static_cast<double>(a.coefficient[static_cast<size_t>(t)]) *
-               static_cast<double>(static_cast<const float*>(a.x[static_cast<size_t>(t)].data)[i]);
-      y[i] = static_cast<float>(sum);
+  std::array<float*, CombineArgs::max_slots> slot{};
+  for (size_t s = 0; s < static_cast<size_t>(a.slots); ++s) slot[s] = a.slot[s].ptr<float>();
+  parallel_ranges(ctx, a.slot[0].numel(), 1, [&](int64_t first, int64_t last, int) {
+    for (size_t s = 0; s < static_cast<size_t>(a.count); ++s) {
+      const CombineArgs::Sum& sum = a.sums[s];
+      float* out = slot[static_cast<size_t>(sum.out)];
+      for (int64_t i = first; i < last; ++i) {
+        double value = 0;
+        for (size_t t = 0; t < static_cast<size_t>(sum.terms); ++t)
+          value += sum.coefficient[t] * static_cast<double>(slot[static_cast<size_t>(sum.in[t])][i]);
+        out[i] = static_cast<float>(value);
+      }
     }
   });
 }

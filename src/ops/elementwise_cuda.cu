@@ -73,16 +73,19 @@ struct GeluMul {
   }
 };
 
-// y = sum of coefficient * x, in f64 without fused operations: what the CPU computes, bit for bit.
+// The sums one after the other, in f64 without fused operations: what the CPU computes, bit for bit. A thread reads
+// back what it has just written itself.
 struct Combine {
-  const float* x[CombineArgs::max_terms];
-  double coefficient[CombineArgs::max_terms];
-  int terms;
-  float* y;
+  float* slot[CombineArgs::max_slots];
+  CombineArgs::Sum sums[CombineArgs::max_sums];
+  int count;
   __device__ void operator()(int64_t i) const {
-    double sum = 0;
-    for (int t = 0; t < terms; ++t) sum = __dadd_rn(sum, __dmul_rn(coefficient[t], static_cast<double>(x[t][i])));
-    y[i] = static_cast<float>(sum);
+    for (int s = 0; s < count; ++s) {
+      double value = 0;
+      for (int t = 0; t < sums[s].terms; ++t)
+        value = __dadd_rn(value, __dmul_rn(sums[s].coefficient[t], static_cast<double>(slot[sums[s].in[t]][i])));
+      slot[sums[s].out][i] = static_cast<float>(value);
+    }
   }
 };
 
@@ -172,12 +175,10 @@ void convert(Context& ctx, const ConvertArgs& a) {
 }
 
 void combine(Context& ctx, const CombineArgs& a) {
-  Combine f{{}, {}, a.terms, at<float>(a.y)};
-  for (int t = 0; t < a.terms; ++t) {
-    f.x[t] = at<const float>(a.x[static_cast<size_t>(t)]);
-    f.coefficient[t] = a.coefficient[static_cast<size_t>(t)];
-  }
-  each(ctx, a.y.numel(), f);
+  Combine f{{}, {}, a.count};
+  for (int s = 0; s < a.slots; ++s) f.slot[s] = at<float>(a.slot[static_cast<size_t>(s)]);
+  for (int s = 0; s < a.count; ++s) f.sums[s] = a.sums[static_cast<size_t>(s)];
+  each(ctx, a.slot[0].numel(), f);
 }
 
 void embedding(Context& ctx, const EmbeddingArgs& a) {

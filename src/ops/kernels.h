@@ -120,13 +120,36 @@ struct ConvertArgs {
   Tensor x, y;
 };
 
-/// y = sum_i coefficient[i] * x[i], accumulated in f64 (solver terms cancel), in the order given. y may be one of x.
+/// Sums of tensors, one after the other for each element, in one pass over memory: slot[out] = sum_i coefficient[i] *
+/// slot[in[i]], accumulated in f64 (solver terms cancel) in the order given and rounded to f32. Later sums read what
+/// earlier ones wrote.
 struct CombineArgs {
-  static constexpr int max_terms = 8;
-  std::array<Tensor, max_terms> x;  // f32, equal shapes
-  std::array<double, max_terms> coefficient{};
-  int terms = 0;
-  Tensor y;  // f32
+  static constexpr int max_slots = 8, max_terms = 8, max_sums = 4;
+  struct Sum {
+    int out = 0, terms = 0;
+    std::array<int, max_terms> in{};
+    std::array<double, max_terms> coefficient{};
+  };
+  std::array<Tensor, max_slots> slot;  // different f32 tensors of one shape
+  int slots = 0;
+  std::array<Sum, max_sums> sums;
+  int count = 0;
+
+  bool writes(int s) const noexcept {
+    for (int i = 0; i < count; ++i)
+      if (sums[static_cast<size_t>(i)].out == s) return true;
+    return false;
+  }
+  /// Whether its value from before is used.
+  bool reads(int s) const noexcept {
+    for (int i = 0; i < count; ++i) {
+      const Sum& sum = sums[static_cast<size_t>(i)];
+      for (int t = 0; t < sum.terms; ++t)
+        if (sum.in[static_cast<size_t>(t)] == s) return true;
+      if (sum.out == s) return false;
+    }
+    return false;
+  }
 };
 
 /// y[n] = table[ids[n]].

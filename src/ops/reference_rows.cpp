@@ -132,10 +132,15 @@ void convert(Context&, const ConvertArgs& a) {
 }
 
 void combine(Context&, const CombineArgs& a) {
-  for (int64_t i = 0; i < a.y.numel(); ++i) {
-    double sum = 0;
-    for (size_t t = 0; t < static_cast<size_t>(a.terms); ++t) sum += a.coefficient[t] * flat(a.x[t], i);
-    set_at(a.y, i, sum);
+  for (size_t s = 0; s < static_cast<size_t>(a.count); ++s) {
+    const CombineArgs::Sum& sum = a.sums[s];
+    const Tensor& out = a.slot[static_cast<size_t>(sum.out)];
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      double value = 0;
+      for (size_t t = 0; t < static_cast<size_t>(sum.terms); ++t)
+        value += sum.coefficient[t] * flat(a.slot[static_cast<size_t>(sum.in[t])], i);
+      set_at(out, i, value);
+    }
   }
 }
 

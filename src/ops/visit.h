@@ -20,7 +20,7 @@ template <class F> void visit(GatedAddNormArgs& a, F&& f) { f("x", a.x, Role::in
 template <class F> void visit(GeluMulArgs& a, F&& f) { f("a", a.a, Role::in_out); f("b", a.b, Role::in); }
 template <class F> void visit(SiluArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ConvertArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
-template <class F> void visit(CombineArgs& a, F&& f) { for (int i = 0; i < a.terms; ++i) f("x", a.x[static_cast<size_t>(i)], Role::in); f("y", a.y, Role::out); }
+template <class F> void visit(CombineArgs& a, F&& f) { for (int s = 0; s < a.slots; ++s) f("slot", a.slot[static_cast<size_t>(s)], !a.writes(s) ? Role::in : a.reads(s) ? Role::in_out : Role::out); }
 template <class F> void visit(EmbeddingArgs& a, F&& f) { f("table", a.table, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(PatchifyArgs& a, F&& f) { f("x", a.x, Role::in); f("extra", a.extra, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(UnpatchifyArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }

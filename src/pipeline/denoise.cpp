@@ -1,6 +1,7 @@
 #include "pipeline/denoise.h"
 
 #include <array>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -11,27 +12,51 @@
 namespace wan::pipeline {
 namespace {
 
-/// The prompts' keys and values for the expert that is at work; made anew when the expert changes.
-class PromptStates {
- public:
-  void switch_to(Context& ctx, const DenoiseJob& job, Expert expert, const models::Dit& dit) {
-    if (expert_ == expert) return;
-    expert_ = expert;
-    cond_.reset();  // before the new ones are made: both sets need not fit at once
-    uncond_.reset();
-    cond_ = models::make_text_kv(ctx, dit, job.context_cond);
-    if (job.guidance(expert) != 1) {
-      Context silent = ctx;
-      silent.trace = nullptr;  // the traced text embedding is the prompt's
-      uncond_ = models::make_text_kv(silent, dit, job.context_uncond);
-    }
+/// What an expert's conditioning weights make of timesteps and prompts.
+struct Conditioning {
+  models::DitTimes times;
+  models::DitText cond, uncond;
+};
+
+/// For every expert that the schedule needs, before the first forward: the weights for it need not stay.
+std::map<Expert, Conditioning> make_conditioning(Context& ctx, const DenoiseJob& job, Experts& experts) {
+  const std::vector<float> timesteps(job.schedule.timesteps.begin(), job.schedule.timesteps.end());
+  Context silent = ctx;
+  silent.trace = nullptr;  // the traced text embedding is the prompt's
+  std::map<Expert, Conditioning> made;
+  for (const int64_t timestep : job.schedule.timesteps) {
+    const Expert expert = expert_of(timestep, job.boundary);
+    if (made.contains(expert)) continue;
+    experts.with_conditioning(expert, [&](const auto& config, const auto& weights) {
+      Conditioning& c = made[expert];
+      c.times = models::embed_times(ctx, config, weights, timesteps);
+      c.cond = models::embed_text(ctx, config, weights, job.context_cond);
+      if (job.guidance(expert) != 1) c.uncond = models::embed_text(silent, config, weights, job.context_uncond);
+    });
   }
-  const models::TextKv& cond() const { return *cond_; }
-  const models::TextKv& uncond() const { return *uncond_; }
+  return made;
+}
+
+/// The prompts' keys and values for the expert that is at work, where they are kept.
+class KeptTextKv {
+ public:
+  void switch_to(Context& ctx, const models::Dit& dit, Conditioning& conditioning, const Tensor& latent) {
+    if (conditioning_ == &conditioning) return;
+    if (conditioning_) drop(*conditioning_);  // before the new ones are made: both sets need not fit at once
+    conditioning_ = &conditioning;
+    if (!models::keeps_text_kv(dit.config, models::dit_tokens(dit.config, latent.shape))) return;
+    for (models::DitText* text : {&conditioning.cond, &conditioning.uncond})
+      if (text->states.tensor) models::keep_text_kv(ctx, dit, *text);
+  }
 
  private:
-  std::optional<Expert> expert_;
-  std::optional<models::TextKv> cond_, uncond_;
+  static void drop(Conditioning& c) {
+    for (models::DitText* text : {&c.cond, &c.uncond}) {
+      text->k.clear();
+      text->v.clear();
+    }
+  }
+  Conditioning* conditioning_ = nullptr;
 };
 
 /// The tensors that a solver's plan names.
@@ -44,12 +69,16 @@ class SolverSlots {
       slots_[static_cast<size_t>(sampler::Slot::history0) + static_cast<size_t>(i)] =
           ctx.make(DType::f32, latent.shape);
   }
-  void run(Context& ctx, const sampler::StepPlan& plan) {
+  /// Guidance, where there is any, and the solver's step.
+  void run(Context& ctx, const sampler::StepPlan& plan, const Tensor& uncond, double guidance) {
+    std::vector<ops::Sum> sums;
+    const Tensor velocity = at(sampler::Slot::velocity);
+    if (guidance != 1) sums.push_back({velocity, {{uncond, 1 - guidance}, {velocity, guidance}}});
     for (const sampler::LinearUpdate& update : plan.updates()) {
-      std::vector<ops::Term> terms;
-      for (const sampler::Term& term : update.terms()) terms.push_back({at(term.slot), term.coefficient});
-      ops::combine(ctx, at(update.out), terms);
+      ops::Sum& sum = sums.emplace_back(ops::Sum{at(update.out), {}});
+      for (const sampler::Term& term : update.terms()) sum.terms.push_back({at(term.slot), term.coefficient});
     }
+    ops::combine(ctx, sums);
   }
 
  private:
@@ -67,13 +96,13 @@ void keep_first_frame(Context& ctx, const Tensor& latent, const Tensor& first_fr
   }
 }
 
-void tap_step(Context& ctx, const models::Dit& dit, const models::DitInput& input, const std::string& step,
-              bool per_token) {
+void tap_step(Context& ctx, const models::Dit& dit, const models::DitInput& input, int64_t timestep,
+              const std::string& step, bool per_token) {
   ctx.tap(step + ".latent_in", input.latent);
   const auto& patch = dit.config.patch;
   const int64_t frame_tokens = input.latent.dim(2) / patch[1] * (input.latent.dim(3) / patch[2]);
   const int64_t tokens = per_token ? frame_tokens * input.latent.dim(1) / patch[0] : 1;
-  std::vector<float> t(static_cast<size_t>(tokens), input.timestep);
+  std::vector<float> t(static_cast<size_t>(tokens), static_cast<float>(timestep));
   std::fill_n(t.begin(), input.clean_frames * frame_tokens, 0.f);
   ctx.tap(step + ".t", Tensor(t.data(), DType::f32, {tokens}));
 }
@@ -94,49 +123,54 @@ Expert expert_of(int64_t timestep, double boundary) noexcept {
   return sampler::is_high_noise(timestep, boundary) ? Expert::high : Expert::low;
 }
 
-void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts, const Tensor& latent,
-             const StepCallback& on_step) {
+void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step) {
   const auto scope = ctx.arena->scope();
+  std::map<Expert, Conditioning> conditioning = make_conditioning(ctx, job, experts);
+  KeptTextKv kept;
   const Tensor velocity = ctx.make(DType::f32, latent.shape);
   const Tensor uncond = ctx.make(DType::f32, latent.shape);
   SolverSlots slots(ctx, job.schedule.solver, latent, velocity);
-  PromptStates prompts;
+  Context silent = ctx;
+  silent.trace = nullptr;  // block taps show the prompt's forward
 
   keep_first_frame(ctx, latent, job.first_frame);
-  const std::vector<float> timesteps(job.schedule.timesteps.begin(), job.schedule.timesteps.end());
-  std::optional<models::DitTables> tables;  // both experts have the same dimensions
-  Expert expert = Expert::single;
-  for (int64_t step = 0; step < job.schedule.steps(); ++step) {
-    const int64_t timestep = job.schedule.timesteps[static_cast<size_t>(step)];
-    expert = expert_of(timestep, job.boundary);
+  std::optional<ops::Rope3d> rope;  // both experts have the same dimensions
+  const int64_t steps = job.schedule.steps();
+  const auto expert_at = [&](int64_t step) {
+    return expert_of(job.schedule.timesteps[static_cast<size_t>(step)], job.boundary);
+  };
+  for (int64_t step = 0; step < steps; ++step) {
+    const Expert expert = expert_at(step);
     on_step(step, expert);
-    const models::Dit& dit = experts(expert);
-    prompts.switch_to(ctx, job, expert, dit);
+    const models::Dit& dit = experts.at_work(expert);
+    Conditioning& now = conditioning.at(expert);
+    kept.switch_to(ctx, dit, now, latent);
+    if (!rope) rope = models::make_dit_rope(ctx, dit.config, latent.shape);
 
-    if (!tables) tables = models::make_dit_tables(ctx, dit.config, latent.shape, timesteps);
-    const models::DitInput input{latent,   job.condition, static_cast<float>(timestep), job.first_frame ? 1 : 0,
-                                 &*tables, step};
+    const models::DitInput input{latent, job.condition, &now.times, step, job.first_frame ? 1 : 0, &*rope};
     const std::string name = fmt::format("step{:02}", step);
-    if (ctx.trace) tap_step(ctx, dit, input, name, job.boundary <= 0);
+    if (ctx.trace)
+      tap_step(ctx, dit, input, job.schedule.timesteps[static_cast<size_t>(step)], name, job.boundary <= 0);
 
-    models::dit_forward(ctx, dit, input, prompts.cond(), velocity);
+    const bool last = step + 1 < steps && expert_at(step + 1) != expert;
+    const double guidance = job.guidance(expert);
+    if (last && guidance == 1) experts.announce(expert_at(step + 1));
+    models::dit_forward(ctx, dit, input, now.cond, velocity);
     ctx.tap(name + ".cond", velocity);
-    if (const double guidance = job.guidance(expert); guidance != 1) {
-      Context silent = ctx;
-      silent.trace = nullptr;  // block taps show the prompt's forward
-      models::dit_forward(silent, dit, input, prompts.uncond(), uncond);
+    if (guidance != 1) {
+      if (last) experts.announce(expert_at(step + 1));
+      models::dit_forward(silent, dit, input, now.uncond, uncond);
       ctx.tap(name + ".uncond", uncond);
-      ops::combine(ctx, velocity, {{uncond, 1 - guidance}, {velocity, guidance}});
     }
-    slots.run(ctx, sampler::plan_step(job.schedule, step));
+    slots.run(ctx, sampler::plan_step(job.schedule, step), uncond, guidance);
     keep_first_frame(ctx, latent, job.first_frame);
     require(
         ops::all_finite(ctx, latent), ErrorCode::device,
         "[step {} of {}, {} expert] the latent is no longer finite (NaN or infinity); the weights may be damaged, or "
         "this precision too narrow: try --dtype f32",
-        step + 1, job.schedule.steps(), to_string(expert));
+        step + 1, steps, to_string(expert));
   }
-  on_step(job.schedule.steps(), expert);
+  on_step(steps, steps > 0 ? expert_at(steps - 1) : Expert::single);
 }
 
 }  // namespace wan::pipeline

@@ -28,15 +28,26 @@ struct DenoiseJob {
   double guidance(Expert expert) const noexcept { return expert == Expert::high ? guidance_high : guidance_low; }
 };
 
-/// Gives the model of an expert, loading it at its first use.
-using ExpertProvider = std::function<const models::Dit&(Expert)>;
+/// The transformers of a run. Only one is at work at a time.
+class Experts {
+ public:
+  using UseConditioning = std::function<void(const models::DitConfig&, const models::DitConditioningWeights&)>;
+
+  virtual ~Experts() = default;
+  /// Calls use() with an expert's conditioning weights, which are gone when it returns.
+  virtual void with_conditioning(Expert expert, const UseConditioning& use) = 0;
+  /// The expert's transformer, loaded at its first use; it ends when another expert is asked for.
+  virtual const models::Dit& at_work(Expert expert) = 0;
+  /// Called before the last forward of the expert at work: `next` will be asked for after it, so that its first blocks
+  /// may take the place of blocks that are done.
+  virtual void announce(Expert next) = 0;
+};
 /// Called before step `step` (0-based) with the expert that computes it, and once more at the end with step == steps.
 using StepCallback = std::function<void(int64_t step, Expert expert)>;
 
 /// Turns noise into a latent, in place. latent [c, F, H, W] f32. The solver's history runs on across the expert
 /// switch (upstream's WanT2V/WanI2V/WanTI2V.generate). Taps: stepNN.{latent_in,t,cond,uncond}.
 /// Throws Error(device) naming step and expert if the latent is no longer finite.
-void denoise(Context& ctx, const DenoiseJob& job, const ExpertProvider& experts, const Tensor& latent,
-             const StepCallback& on_step);
+void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step);
 
 }  // namespace wan::pipeline

@@ -19,12 +19,19 @@ using testing::HasSubstr;
 const std::string golden = WAN_SOURCE_DIR "/tests/golden/tiny/";
 
 /// The T2V experts.
-struct Experts {
-  test::GoldenDit high{"Wan2.2-T2V-A14B/high_noise_model"}, low{"Wan2.2-T2V-A14B/low_noise_model"};
-
-  ExpertProvider provider() {
-    return [this](Expert e) -> const models::Dit& { return (e == Expert::high ? high : low).dit; };
+struct GoldenExperts final : Experts {
+  void with_conditioning(Expert e, const UseConditioning& use) override {
+    use(model(e).dit.config, model(e).conditioning);
   }
+  const models::Dit& at_work(Expert e) override {
+    events.push_back(std::string("at work: ") + to_string(e));
+    return model(e).dit;
+  }
+  void announce(Expert next) override { events.push_back(std::string("next: ") + to_string(next)); }
+  const test::GoldenDit& model(Expert e) const { return e == Expert::high ? high : low; }
+
+  test::GoldenDit high{"Wan2.2-T2V-A14B/high_noise_model"}, low{"Wan2.2-T2V-A14B/low_noise_model"};
+  std::vector<std::string> events;
 };
 
 int forwards = 0;  // head projections seen by the spy
@@ -55,12 +62,12 @@ struct Fixture {
     job.guidance_high = 4;
   }
   void denoise() {
-    pipeline::denoise(cpu.ctx, job, experts.provider(), latent,
+    pipeline::denoise(cpu.ctx, job, experts, latent,
                       [&](int64_t step, Expert expert) { steps.emplace_back(step, expert); });
   }
   ops::KernelTable kernels = spy_kernels();
   test::CpuContext cpu;
-  Experts experts;
+  GoldenExperts experts;
   DenoiseJob job;
   Tensor latent;
   std::vector<std::pair<int64_t, Expert>> steps;
@@ -73,6 +80,13 @@ TEST(Denoise, TwoForwardsAStepWithGuidance) {
   ASSERT_EQ(run.steps.size(), 7u);
   EXPECT_EQ(run.steps[3].second, Expert::high);
   EXPECT_EQ(run.steps[4].second, Expert::low);
+}
+
+TEST(Denoise, TheNextExpertIsAnnouncedBeforeTheLastForwardOfTheOneAtWork) {
+  Fixture run;
+  run.denoise();
+  const std::string high = "at work: high", low = "at work: low";
+  EXPECT_EQ(run.experts.events, (std::vector<std::string>{high, high, high, high, "next: low", low, low}));
 }
 
 TEST(Denoise, GuidanceOneSkipsTheSecondForward) {

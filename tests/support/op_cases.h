@@ -244,6 +244,16 @@ inline void add_elementwise_cases(std::vector<OpCase>& cases, DType dtype) {
                        ops::combine(ctx, b, {{a, 5.f}});
                        return {a, b};
                      }});
+    cases.push_back({name("combine_in_a_row"), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                       const Tensor a = make.normal(DType::f32, shape), b = make.normal(DType::f32, shape);
+                       const Tensor c = make.normal(DType::f32, shape), fresh = ctx.make(DType::f32, shape);
+                       const std::vector<ops::Sum> sums{{b, {{a, -3}, {b, 4}}},  // guidance
+                                                        {fresh, {{c, 1}, {b, -0.75}}},
+                                                        {a, {{fresh, 0.5}, {a, 0.125}}},
+                                                        {c, {{a, 2}, {b, 1}, {fresh, -1}}}};
+                       ops::combine(ctx, sums);
+                       return {a, b, c, fresh};
+                     }});
   }
   for (const DType table : {DType::f32, DType::bf16, DType::f16})
     cases.push_back(
