@@ -1,5 +1,7 @@
 #include <cuda_fp16.h>
 
+#include <algorithm>
+
 #include "core/memory.h"
 #include "ops/cuda_util.cuh"
 
@@ -76,8 +78,13 @@ struct GeluMul {
 // The sums one after the other, in f64 without fused operations: what the CPU computes, bit for bit. A thread reads
 // back what it has just written itself.
 struct Combine {
+  struct Sum {
+    int out, terms;
+    int in[CombineArgs::max_terms];
+    double coefficient[CombineArgs::max_terms];
+  };
   float* slot[CombineArgs::max_slots];
-  CombineArgs::Sum sums[CombineArgs::max_sums];
+  Sum sums[CombineArgs::max_sums];
   int count;
   __device__ void operator()(int64_t i) const {
     for (int s = 0; s < count; ++s) {
@@ -177,7 +184,13 @@ void convert(Context& ctx, const ConvertArgs& a) {
 void combine(Context& ctx, const CombineArgs& a) {
   Combine f{{}, {}, a.count};
   for (int s = 0; s < a.slots; ++s) f.slot[s] = at<float>(a.slot[static_cast<size_t>(s)]);
-  for (int s = 0; s < a.count; ++s) f.sums[s] = a.sums[static_cast<size_t>(s)];
+  for (int s = 0; s < a.count; ++s) {
+    const CombineArgs::Sum& from = a.sums[static_cast<size_t>(s)];
+    f.sums[s].out = from.out;
+    f.sums[s].terms = from.terms;
+    std::copy(from.in.begin(), from.in.end(), f.sums[s].in);
+    std::copy(from.coefficient.begin(), from.coefficient.end(), f.sums[s].coefficient);
+  }
   each(ctx, a.slot[0].numel(), f);
 }
 

@@ -36,8 +36,8 @@ SIZE = {"2.1": 128, "2.2": 256}
 WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
 T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
 TI2V = dataclasses.replace(T2V, channels=48)
-STAGES = {"text": 25, "vae21": 130, "decoder21": 130, "vae22": 220, "decoder22": 80, "base": 500, "t2v_high": 80,
-          "t2v_low": 80, "ti2v": 80}  # seconds
+STAGES = {"text": 25, "vae21": 130, "decoder21": 130, "vae22": 220, "decoder22": 80, "base": 500, "t2v_high": 70,
+          "t2v_low": 70, "ti2v": 70}  # seconds
 CLIPS = {"2.1": 16000, "2.2": 8000}  # that the transformers learn from
 MATRIX_LR = {"base": 2e-3}  # of a transformer's matrices; of those that start from base: 1e-3
 KEPT = 16  # channels of the 2.2 latents that carry anything: those of VAE 2.1 at half the size
