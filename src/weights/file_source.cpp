@@ -75,8 +75,29 @@ void throw_if_any(const std::vector<std::string>& problems, const std::string& w
        where, problems.size(), list);
 }
 
-WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy) {
+PackedLayout::PackedLayout(const io::TensorIndex& index, std::span<const WeightSpec> specs, DType compute) {
+  for (const WeightSpec& spec : specs) {
+    const DType dtype = bound_dtype(spec.kind, index.at(spec.name).dtype, compute);
+    const Shape shape = bound_shape(spec.kind, spec.shape);
+    parts_.push_back({dtype, shape, add(shape.numel() * size_of(dtype))});
+  }
+}
+
+int64_t PackedLayout::add(int64_t bytes) {
   constexpr int64_t alignment = 256;
+  const int64_t offset = round_up(bytes_, alignment);
+  bytes_ = offset + bytes;
+  return offset;
+}
+
+std::vector<Tensor> PackedLayout::tensors_at(void* base, Device device) const {
+  std::vector<Tensor> tensors;
+  for (const Part& part : parts_)
+    tensors.emplace_back(static_cast<std::byte*>(base) + part.offset, part.dtype, part.shape, device);
+  return tensors;
+}
+
+WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy) {
   const Device device = policy.memory->device();
   struct Converted {
     const WeightSpec* spec;
@@ -85,7 +106,7 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
     int64_t offset;
   };
   std::vector<Converted> converted;
-  int64_t total = 0;
+  PackedLayout layout;
   tensors_.reserve(specs.size());
   for (const WeightSpec& spec : specs) {
     const io::TensorEntry& entry = index.at(spec.name);
@@ -98,13 +119,11 @@ WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> s
       const bool seen = std::ranges::any_of(mapped_, [&](const auto& m) { return m.file == entry.file; });
       if (!seen) mapped_.push_back(entry);
     } else {
-      total = round_up(total, alignment);
-      converted.push_back({&spec, &entry, tensors_.size() - 1, total});
-      total += tensors_.back().nbytes();
+      converted.push_back({&spec, &entry, tensors_.size() - 1, layout.add(tensors_.back().nbytes())});
     }
   }
   if (converted.empty()) return;
-  memory_ = Buffer(*policy.memory, total);
+  memory_ = Buffer(*policy.memory, layout.bytes());
   std::vector<WeightToUpload> uploads;
   for (const Converted& c : converted) {
     Tensor& tensor = tensors_[c.tensor];

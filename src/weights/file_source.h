@@ -34,6 +34,28 @@ void check_specs(const io::TensorIndex& index, std::span<const WeightSpec> specs
 /// Throws Error(bad_file) that lists every problem (the first thirty, and how many more), if there is one.
 void throw_if_any(const std::vector<std::string>& problems, const std::string& where);
 
+/// Tensors one after the other in one piece of memory, each at a multiple of 256 bytes.
+class PackedLayout {
+ public:
+  PackedLayout() = default;
+  /// Of the tensors that the files' become.
+  PackedLayout(const io::TensorIndex& index, std::span<const WeightSpec> specs, DType compute);
+  /// Gives the tensor's offset.
+  int64_t add(int64_t bytes);
+  int64_t bytes() const noexcept { return bytes_; }
+  /// The tensors of the second constructor, in memory that starts at `base`.
+  std::vector<Tensor> tensors_at(void* base, Device device) const;
+
+ private:
+  struct Part {
+    DType dtype;
+    Shape shape;
+    int64_t offset;
+  };
+  std::vector<Part> parts_;
+  int64_t bytes_ = 0;
+};
+
 /// Tensors in the order of their specs. Where neither dtype nor layout changes they are the mapped file itself;
 /// otherwise converted copies. Throws Error(bad_file).
 class WeightSet {

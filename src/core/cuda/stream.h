@@ -30,6 +30,8 @@ class Event {
   void record(cudaStream_t stream) { check(cudaEventRecord(handle_.get(), stream)); }
   /// On the host; an event that was never recorded does not wait.
   void wait() const { check(cudaEventSynchronize(handle_.get())); }
+  /// Work that `stream` gets from now on waits; an event that was never recorded does not hold it.
+  void hold(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, handle_.get(), 0)); }
   /// Both must be timed and over.
   float milliseconds_since(const Event& start) const {
     float ms = 0;

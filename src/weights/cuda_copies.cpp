@@ -1,0 +1,120 @@
+#include <array>
+#include <cassert>
+#include <deque>
+
+#include "core/cuda/memory.h"
+#include "core/cuda/stream.h"
+#include "core/error.h"
+#include "weights/copy_queue.h"
+#include "weights/upload.h"
+
+namespace wan::weights {
+namespace {
+
+// Small enough that the threads which fill the buffers end together, large enough for the full speed of the bus.
+constexpr size_t ring_size = 32;
+constexpr size_t slot_bytes = size_t{2} << 20;
+
+class CudaUpload final : public Upload {
+ public:
+  explicit CudaUpload(cudaStream_t stream) : stream_(stream) {
+    void* memory = nullptr;
+    cuda::check(cudaMallocHost(&memory, ring_size * slot_bytes));
+    memory_ = Pinned(memory);
+    for (size_t i = 0; i < ring_size; ++i) free_.push_back(i);
+  }
+  ~CudaUpload() override { (void)cudaStreamSynchronize(stream_); }  // copies still read the ring
+
+  int64_t buffers() const noexcept override { return static_cast<int64_t>(ring_size); }
+  int64_t buffer_bytes() const noexcept override { return static_cast<int64_t>(slot_bytes); }
+
+  std::span<std::byte> stage() override {
+    assert(!free_.empty());
+    const size_t slot = free_.front();  // the one that was sent the longest ago
+    sent_[slot].wait();
+    free_.pop_front();
+    return {base() + slot * slot_bytes, slot_bytes};
+  }
+  void send(std::span<const std::byte> staged, void* destination, int64_t bytes) override {
+    const size_t slot = static_cast<size_t>(staged.data() - base()) / slot_bytes;
+    free_.push_back(slot);
+    if (bytes == 0) return;
+    cuda::check(
+        cudaMemcpyAsync(destination, staged.data(), static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_));
+    sent_[slot].record(stream_);
+  }
+
+ private:
+  using Pinned = cuda::Handle<void*, cudaFreeHost>;
+  std::byte* base() const noexcept { return static_cast<std::byte*>(memory_.get()); }
+
+  cudaStream_t stream_;
+  Pinned memory_;
+  std::array<cuda::Event, ring_size> sent_;
+  std::deque<size_t> free_;  // in the order in which they were sent
+};
+
+/// Page-locked memory of the host, in whole blocks.
+class PinnedMemory final : public MemoryResource {
+ public:
+  void* allocate(int64_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t status = cudaMallocHost(&memory, static_cast<size_t>(bytes));
+    if (status == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      fail(ErrorCode::out_of_memory,
+           "[host memory] {} MiB more of page-locked memory were refused by the system; give a smaller --ram",
+           bytes >> 20);
+    }
+    cuda::check(status);
+    return memory;
+  }
+  void deallocate(void* memory, int64_t) noexcept override { (void)cudaFreeHost(memory); }
+  Device device() const noexcept override { return {}; }
+  void upload(void* to, const void* from, int64_t bytes) override { host_memory().upload(to, from, bytes); }
+  void download(void* to, const void* from, int64_t bytes) override { host_memory().download(to, from, bytes); }
+  void fill_zero(void* memory, int64_t bytes) override { host_memory().fill_zero(memory, bytes); }
+};
+
+class CudaCopyQueue final : public CopyQueue {
+ public:
+  explicit CudaCopyQueue(cudaStream_t compute) : compute_(compute) {}
+
+  MemoryResource& host() override { return pinned_; }
+  void copy(void* device, const void* host, int64_t bytes) override {
+    cuda::check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, copies_.get()));
+  }
+  Upload& upload() override { return upload_; }
+  void mark_copied(int64_t slot) override { at(slot).copied.record(copies_.get()); }
+  void compute_after_copies(int64_t slot) override { at(slot).copied.hold(compute_); }
+  void mark_computed(int64_t slot) override { at(slot).computed.record(compute_); }
+  void copies_after_compute(int64_t slot) override { at(slot).computed.hold(copies_.get()); }
+  void finish() override { copies_.wait(); }
+
+ private:
+  struct Marks {
+    cuda::Event copied, computed;
+  };
+  Marks& at(int64_t slot) {
+    while (static_cast<int64_t>(marks_.size()) <= slot) marks_.emplace_back();
+    return marks_[static_cast<size_t>(slot)];
+  }
+
+  cudaStream_t compute_;
+  cuda::Stream copies_;
+  PinnedMemory pinned_;
+  CudaUpload upload_{copies_.get()};
+  std::deque<Marks> marks_;
+};
+
+}  // namespace
+
+std::unique_ptr<CopyQueue> make_cuda_copy_queue(MemoryResource& memory) {
+  return std::make_unique<CudaCopyQueue>(dynamic_cast<cuda::CudaMemory&>(memory).stream());
+}
+
+std::unique_ptr<Upload> make_cuda_upload(MemoryResource& memory) {
+  return std::make_unique<CudaUpload>(dynamic_cast<cuda::CudaMemory&>(memory).stream());
+}
+
+}  // namespace wan::weights
