@@ -209,8 +209,12 @@ TEST(StreamedBlocks, TheNextModelArrivesBeforeItsTurn) {
   StreamedBlocks high(models.index[0], models.specs, policy, pool, {3, 0});
   StreamedBlocks low(models.index[1], models.specs, policy, pool, {3, 0});
   pass(device, high, 0, wrong, seen);
+  const int64_t first = pool.loads();
+  pass(device, high, 0, wrong, seen);
+  const int64_t plain = pool.loads() - first;
   high.announce(low);
   pass(device, high, 0, wrong, seen);
+  EXPECT_GE(pool.loads() - first - plain, plain + 3) << "the places of blocks that stayed were not used";
   test::CpuContext cpu;
   for (int64_t i = 0; i < Models::blocks; ++i) {
     const int64_t before = pool.loads();
