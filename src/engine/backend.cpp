@@ -17,7 +17,12 @@ Backend make_backend(const std::string& device) {
           "[--device] '{}' is unknown; expected auto, cpu or cuda", device);
   if (device != "cpu")
     if (Backend gpu = make_cuda_backend(device == "cuda"); gpu.memory) return gpu;
-  return {not_owned(host_memory()), not_owned(ops::cpu_kernels()), nullptr, nullptr, [] {}, DType::f32, "CPU"};
+  Backend cpu;
+  cpu.memory = not_owned(host_memory());
+  cpu.kernels = not_owned(ops::cpu_kernels());
+  cpu.synchronise = [] {};
+  cpu.name = "CPU";
+  return cpu;
 }
 
 void check_capacity(const Backend& backend, int64_t weight_bytes) {

@@ -5,6 +5,7 @@
 
 #include "core/memory.h"
 #include "ops/kernels.h"
+#include "weights/copy_queue.h"
 #include "weights/upload.h"
 
 namespace wan::engine {
@@ -13,12 +14,13 @@ namespace wan::engine {
 struct Backend {
   std::shared_ptr<MemoryResource> memory;
   std::shared_ptr<const ops::KernelTable> kernels;
-  std::unique_ptr<weights::Upload> upload;  ///< absent on the CPU
-  void* stream = nullptr;                   ///< absent on the CPU
-  std::function<void()> synchronise;        ///< waits for all that was queued; throws what it failed with
-  DType compute = DType::f32;               ///< the precision that suits the device
-  std::string name;                         ///< "CPU", "NVIDIA H100 80GB HBM3"
-  int64_t capacity = 0;                     ///< bytes of the GPU's memory; 0 on the CPU
+  std::unique_ptr<weights::Upload> upload;     ///< absent on the CPU
+  std::unique_ptr<weights::CopyQueue> copies;  ///< absent on the CPU
+  void* stream = nullptr;                      ///< absent on the CPU
+  std::function<void()> synchronise;           ///< waits for all that was queued; throws what it failed with
+  DType compute = DType::f32;                  ///< the precision that suits the device
+  std::string name;                            ///< "CPU", "NVIDIA H100 80GB HBM3"
+  int64_t capacity = 0;                        ///< bytes of the GPU's memory; 0 on the CPU
 };
 
 /// For "cpu", "cuda" or "auto" (a GPU where one is found). Throws Error(invalid_argument) for other names, and

@@ -66,8 +66,8 @@ std::pair<double, double> errors(const test::GoldenCase& c, DType compute, const
   const PreparedRequest prepared = prepare(models, r);
   test::CpuContext cpu(compute);
   cpu.ctx.kernels = &kernels;
-  LoadedModels loaded;
-  loaded.text_policy = loaded.policy = loaded.dit_policy = {compute, round_weights, &host_memory()};
+  const weights::Policy policy{compute, round_weights, &host_memory()};
+  LoadedModels loaded(models, policy, policy, policy, nullptr, nullptr);
   const Hooks hooks;
   Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({});
 

@@ -33,6 +33,7 @@ Backend make_cuda_backend(bool required) {
   backend.memory = {gpu, &gpu->memory};
   backend.kernels = {gpu, gpu->kernels.get()};
   backend.upload = weights::make_cuda_upload(gpu->memory);
+  backend.copies = weights::make_cuda_copy_queue(gpu->memory);
   backend.stream = gpu->stream.get();
   backend.synchronise = [gpu] { cuda::check(cudaStreamSynchronize(gpu->stream.get())); };
   backend.compute = DType::bf16;

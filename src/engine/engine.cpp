@@ -25,17 +25,21 @@ struct Engine::Impl {
     if (!options.precision) options.precision = backend.compute == DType::bf16 ? Precision::bf16 : Precision::f32;
     ctx.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
     ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
-    loaded.policy = {ctx.compute, false, backend.memory.get(), backend.upload.get(), ctx.threads};
-    loaded.text_policy = loaded.dit_policy = loaded.policy;
-    loaded.dit_policy.round_to_bf16 = options.convert_model_dtype;
+    weights::Policy policy{ctx.compute, false, backend.memory.get(), backend.upload.get(), ctx.threads};
+    weights::Policy text = policy, dit = policy;
+    dit.round_to_bf16 = options.convert_model_dtype;
     text_ctx = ctx;
     if (options.t5_cpu) {
       text_ctx.arena = &host_arena;
       text_ctx.kernels = &ops::cpu_kernels();
       text_ctx.stream = nullptr;
-      loaded.text_policy.memory = &host_memory();
-      loaded.text_policy.upload = nullptr;
+      text.memory = &host_memory();
+      text.upload = nullptr;
     }
+    weights::CopyQueue* copies = backend.copies.get();
+    loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies);
+    const int64_t blocks = models.dit_config().layers;
+    loaded->dits.set_room({models.files().two_experts ? 2 * blocks : blocks, blocks, 0});
   }
 
   EngineOptions options;  // with the precision that `precision` left open
@@ -43,7 +47,7 @@ struct Engine::Impl {
   engine::Backend backend;
   Arena arena, host_arena{host_memory()};
   Context ctx, text_ctx;
-  engine::LoadedModels loaded;
+  std::optional<engine::LoadedModels> loaded;
   std::string fingerprint;  // made at its first use
 };
 
@@ -65,7 +69,7 @@ Result Engine::generate(const Request& request, const Hooks& hooks) {
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);
-  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, impl_->loaded, prepared, hooks);
+  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, *impl_->loaded, prepared, hooks);
   generation.run(request.metadata ? result.metadata : std::string());
 
   result.output = prepared.request.output;

@@ -10,22 +10,18 @@
 namespace wan::engine {
 namespace {
 
-/// The checkpoint's transformers; those once loaded stay.
-class LoadedExperts final : public pipeline::Experts {
+/// The transformers in their store; the conditioning weights come and go.
+class StoredExperts final : public pipeline::Experts {
  public:
-  LoadedExperts(const ModelsOnDisk& models, LoadedModels& loaded) : models_(models), loaded_(loaded) {}
+  StoredExperts(const ModelsOnDisk& models, LoadedModels& loaded) : models_(models), loaded_(loaded) {}
 
   void with_conditioning(pipeline::Expert expert, const UseConditioning& use) override {
     const models::DitConfig& config = models_.dit_config(expert);
     const weights::WeightSet set = models_.load_conditioning(expert, loaded_.dit_policy);
     use(config, weights::bind<models::DitConditioningWeights>(set.tensors(), config));
   }
-  const models::Dit& at_work(pipeline::Expert expert) override {
-    auto& slot = loaded_.experts[expert];
-    if (!slot) slot = models_.load_dit(expert, loaded_.dit_policy);
-    return slot->dit();
-  }
-  void announce(pipeline::Expert) override {}
+  const models::Dit& at_work(pipeline::Expert expert) override { return loaded_.dits.at_work(expert); }
+  void announce(pipeline::Expert next) override { loaded_.dits.announce(next); }
 
  private:
   const ModelsOnDisk& models_;
@@ -96,7 +92,7 @@ TextStates Generation::encode_text() {
   dump_.add_ids("ids.cond", ids[0]);
   if (guided()) dump_.add_ids("ids.uncond", ids[1]);
 
-  const auto encoder = models_.load_umt5(loaded_.text_policy);
+  const auto encoder = models_.load_umt5(loaded_.text_policy, loaded_.text_copies);
   MemoryResource &memory = ctx_.arena->memory(), &text_memory = text_ctx_.arena->memory();
   const auto scope = text_ctx_.arena->scope();
   const std::vector<Tensor> states = models::umt5_encode(text_ctx_, encoder->model(), ids);
@@ -193,7 +189,7 @@ OwnedTensor Generation::sample() {
   job.first_frame = image.first_frame.tensor;
 
   reporter_.begin(Stage::sample, job.schedule.steps());
-  LoadedExperts experts(models_, loaded_);
+  StoredExperts experts(models_, loaded_);
   pipeline::denoise(ctx_, job, experts, latent.tensor, [&](int64_t step, pipeline::Expert expert) {
     ctx_.check_stop();
     reporter_.done(step, pipeline::to_string(expert));

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "core/context.h"
+#include "engine/dit_store.h"
 #include "engine/dump.h"
 #include "engine/models_on_disk.h"
 #include "engine/prepare.h"
@@ -13,12 +14,17 @@
 /// One generation, stage by stage. Each stage frees what it needed before the next begins.
 namespace wan::engine {
 
-/// What stays loaded between generations of one engine.
+/// What stays loaded between generations of one engine, and how things are loaded.
 struct LoadedModels {
-  weights::Policy policy;       ///< of the VAE
-  weights::Policy text_policy;  ///< of the text encoder
-  weights::Policy dit_policy;   ///< as the VAE's, with --convert_model_dtype
-  std::map<pipeline::Expert, std::unique_ptr<LoadedDit>> experts;
+  /// `dit`, `text`: policies of transformers and text encoder, `vae` of the VAE. The copy queues are those of their
+  /// devices, or null where blocks are used in the host's memory.
+  LoadedModels(const ModelsOnDisk& models, const weights::Policy& vae, const weights::Policy& text,
+               const weights::Policy& dit, weights::CopyQueue* copies, weights::CopyQueue* text_copies)
+      : policy(vae), text_policy(text), dit_policy(dit), text_copies(text_copies), dits(models, dit, copies) {}
+
+  weights::Policy policy, text_policy, dit_policy;
+  weights::CopyQueue* text_copies;
+  DitStore dits;
 };
 
 /// Text states of prompt and negative prompt, [n, text_dim] f32 each.

@@ -1,5 +1,6 @@
 #include "engine/models_on_disk.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -18,6 +19,10 @@ models::DitConfig read_dit_config(const io::DitFiles& files) {
 }
 
 namespace {
+
+std::vector<std::vector<weights::WeightSpec>> dit_block_specs(const models::DitConfig& config) {
+  return weights::block_specs<models::DitBlockWeights>(config, config.layers, "blocks.");
+}
 
 Task task_of(const io::Checkpoint& files, const models::DitConfig& dit) {
   if (!files.two_experts) return Task::ti2v_5B;
@@ -45,15 +50,33 @@ std::pair<double, double> parse_guidance(const nlohmann::json& value, const std:
 
 LoadedDit::LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy)
     : outer_(index, weights::specs_of<models::DitOuterWeights>(config, ""), policy),
-      blocks_(index, weights::block_specs<models::DitBlockWeights>(config, config.layers, "blocks."), policy,
-              weights::Residency::keep),
-      dit_{config, weights::bind<models::DitOuterWeights>(outer_.tensors(), config), &blocks_} {}
+      blocks_(std::make_unique<weights::FileBlocks>(index, dit_block_specs(config), policy, weights::Residency::keep)),
+      dit_{config, weights::bind<models::DitOuterWeights>(outer_.tensors(), config), blocks_.get()} {}
 
-LoadedUmt5::LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy)
-    : outer_(index, weights::specs_of<models::Umt5OuterWeights>(config, ""), policy),
-      blocks_(index, weights::block_specs<models::Umt5BlockWeights>(config, config.layers, "blocks."), policy,
-              weights::Residency::transient),
-      model_{config, weights::bind<models::Umt5OuterWeights>(outer_.tensors(), config), &blocks_} {}
+LoadedDit::LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy,
+                     weights::BlockPool& pool, const weights::StreamedBlocks::Counts& counts)
+    : outer_(index, weights::specs_of<models::DitOuterWeights>(config, ""), policy) {
+  auto streamed = std::make_unique<weights::StreamedBlocks>(index, dit_block_specs(config), policy, pool, counts);
+  streamed_ = streamed.get();
+  blocks_ = std::move(streamed);
+  dit_ = {config, weights::bind<models::DitOuterWeights>(outer_.tensors(), config), blocks_.get()};
+}
+
+LoadedUmt5::LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy,
+                       weights::CopyQueue* copies)
+    : outer_(index, weights::specs_of<models::Umt5OuterWeights>(config, ""), policy) {
+  auto specs = weights::block_specs<models::Umt5BlockWeights>(config, config.layers, "blocks.");
+  if (copies) {
+    constexpr int64_t places = 2;
+    pool_ = std::make_unique<weights::BlockPool>(
+        *policy.memory, *copies, weights::StreamedBlocks::place_bytes(index, specs, policy.compute), places);
+    blocks_ = std::make_unique<weights::StreamedBlocks>(index, std::move(specs), policy, *pool_,
+                                                        weights::StreamedBlocks::Counts{});
+  } else {
+    blocks_ = std::make_unique<weights::FileBlocks>(index, std::move(specs), policy, weights::Residency::transient);
+  }
+  model_ = {config, weights::bind<models::Umt5OuterWeights>(outer_.tensors(), config), blocks_.get()};
+}
 
 ModelsOnDisk::ModelsOnDisk(const std::filesystem::path& ckpt_dir, std::optional<Task> task)
     : files_(io::open_checkpoint(ckpt_dir)) {
@@ -76,8 +99,7 @@ void ModelsOnDisk::check_fit() const {
     const io::TensorIndex& index = files.tensors.get();
     weights::check_specs(index, weights::specs_of<models::DitOuterWeights>(config, ""), problems);
     weights::check_specs(index, weights::specs_of<models::DitConditioningWeights>(config, ""), problems);
-    for (const auto& specs : weights::block_specs<models::DitBlockWeights>(config, config.layers, "blocks."))
-      weights::check_specs(index, specs, problems);
+    for (const auto& specs : dit_block_specs(config)) weights::check_specs(index, specs, problems);
   };
   check_dit(files_.high_noise, high_);
   if (files_.two_experts) check_dit(files_.low_noise, low_);
@@ -125,8 +147,7 @@ int64_t ModelsOnDisk::dit_bytes(DType compute) const {
   const auto count_dit = [&](const io::DitFiles& files, const models::DitConfig& config) {
     const io::TensorIndex& index = files.tensors.get();
     count(index, weights::specs_of<models::DitOuterWeights>(config, ""));
-    for (const auto& specs : weights::block_specs<models::DitBlockWeights>(config, config.layers, "blocks."))
-      count(index, specs);
+    for (const auto& specs : dit_block_specs(config)) count(index, specs);
   };
   count_dit(files_.high_noise, high_);
   if (files_.two_experts) count_dit(files_.low_noise, low_);
@@ -141,12 +162,26 @@ std::unique_ptr<LoadedDit> ModelsOnDisk::load_dit(pipeline::Expert expert, const
   return std::make_unique<LoadedDit>(dit_files(expert), dit_config(expert), policy);
 }
 
+std::unique_ptr<LoadedDit> ModelsOnDisk::load_dit(pipeline::Expert expert, const weights::Policy& policy,
+                                                  weights::BlockPool& pool,
+                                                  const weights::StreamedBlocks::Counts& counts) const {
+  return std::make_unique<LoadedDit>(dit_files(expert), dit_config(expert), policy, pool, counts);
+}
+
+int64_t ModelsOnDisk::block_place_bytes(DType compute) const {
+  const auto of = [&](pipeline::Expert expert) {
+    return weights::StreamedBlocks::place_bytes(dit_files(expert), dit_block_specs(dit_config(expert)), compute);
+  };
+  const int64_t high = of(pipeline::Expert::high);
+  return files_.two_experts ? std::max(high, of(pipeline::Expert::low)) : high;
+}
+
 weights::WeightSet ModelsOnDisk::load_conditioning(pipeline::Expert expert, const weights::Policy& policy) const {
   return {dit_files(expert), weights::specs_of<models::DitConditioningWeights>(dit_config(expert), ""), policy};
 }
 
-std::unique_ptr<LoadedUmt5> ModelsOnDisk::load_umt5(const weights::Policy& policy) const {
-  return std::make_unique<LoadedUmt5>(files_.text_encoder.get(), umt5_, policy);
+std::unique_ptr<LoadedUmt5> ModelsOnDisk::load_umt5(const weights::Policy& policy, weights::CopyQueue* copies) const {
+  return std::make_unique<LoadedUmt5>(files_.text_encoder.get(), umt5_, policy, copies);
 }
 
 weights::WeightSet ModelsOnDisk::load_vae_encoder(const weights::Policy& policy) const {

@@ -10,6 +10,7 @@
 #include "pipeline/denoise.h"
 #include "pipeline/task.h"
 #include "weights/file_source.h"
+#include "weights/streamed_blocks.h"
 
 /// A checkpoint whose headers are read and checked, and its models as they are asked for.
 namespace wan::engine {
@@ -17,27 +18,37 @@ namespace wan::engine {
 /// A transformer's dimensions, from its config.json and its tensors. Throws Error(bad_file).
 models::DitConfig read_dit_config(const io::DitFiles& files);
 
-/// Weights of one transformer in memory (or mapped), and the model that uses them.
+/// A transformer: its outer weights in memory (or mapped), and its blocks as they are asked for.
 class LoadedDit {
  public:
+  /// Each block stays, where it lies in its file or in memory of its own.
   LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy);
+  /// Blocks come through a pool, which must outlive it.
+  LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy,
+            weights::BlockPool& pool, const weights::StreamedBlocks::Counts& counts);
   const models::Dit& dit() const noexcept { return dit_; }
+  /// Null without a pool.
+  weights::StreamedBlocks* streamed() const noexcept { return streamed_; }
 
  private:
   weights::WeightSet outer_;
-  weights::FileBlocks blocks_;
+  weights::StreamedBlocks* streamed_ = nullptr;
+  std::unique_ptr<weights::BlockSource> blocks_;
   models::Dit dit_;
 };
 
 /// The text encoder; its blocks are converted as they are used and not kept.
 class LoadedUmt5 {
  public:
-  LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy);
+  /// With `copies`, a block arrives on the device while the one before it computes.
+  LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy,
+             weights::CopyQueue* copies);
   const models::Umt5& model() const noexcept { return model_; }
 
  private:
   weights::WeightSet outer_;
-  weights::FileBlocks blocks_;
+  std::unique_ptr<weights::BlockPool> pool_;
+  std::unique_ptr<weights::BlockSource> blocks_;
   models::Umt5 model_;
 };
 
@@ -63,9 +74,13 @@ class ModelsOnDisk {
 
   /// Of the transformers' weights in memory: of both experts, where there are two.
   int64_t dit_bytes(DType compute) const;
+  /// The largest block of the transformers, as the device has it.
+  int64_t block_place_bytes(DType compute) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
+  std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy, weights::BlockPool& pool,
+                                      const weights::StreamedBlocks::Counts& counts) const;
   weights::WeightSet load_conditioning(pipeline::Expert expert, const weights::Policy& policy) const;
-  std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy) const;
+  std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy, weights::CopyQueue* copies = nullptr) const;
   weights::WeightSet load_vae_encoder(const weights::Policy& policy) const;
   weights::WeightSet load_vae_decoder(const weights::Policy& policy) const;
 

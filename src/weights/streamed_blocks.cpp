@@ -1,6 +1,7 @@
 #include "weights/streamed_blocks.h"
 
 #include <algorithm>
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -25,12 +26,10 @@ std::vector<bool> spread(const std::vector<bool>& candidates, int64_t chosen) {
 
 }  // namespace
 
-BlockPool::BlockPool(MemoryResource& memory, CopyQueue& queue, int64_t bytes, int64_t places) : queue_(&queue) {
+BlockPool::BlockPool(MemoryResource& memory, CopyQueue& queue, int64_t bytes, int64_t places)
+    : memory_(&memory), queue_(&queue), bytes_(bytes) {
   places_.resize(static_cast<size_t>(std::max<int64_t>(places, 1)));
-  for (size_t i = 0; i < places_.size(); ++i) {
-    places_[i].memory = Buffer(memory, bytes);
-    spare_.push_back(i);
-  }
+  for (size_t i = 0; i < places_.size(); ++i) spare_.push_back(i);
 }
 
 BlockPool::~BlockPool() {
@@ -38,6 +37,16 @@ BlockPool::~BlockPool() {
     queue_->finish();
   } catch (const Error&) {
     // The device has failed; whoever computes on it is told so.
+  }
+}
+
+void BlockPool::release() {
+  queue_->finish();
+  for (size_t i = 0; i < places_.size(); ++i) {
+    assert(places_[i].leases == 0);
+    places_[i].owner = nullptr;
+    places_[i].memory = Buffer();
+    make_spare(i);
   }
 }
 
@@ -82,7 +91,7 @@ StreamedBlocks::StreamedBlocks(const io::TensorIndex& index, std::vector<std::ve
                                const Policy& policy, BlockPool& pool, const Counts& counts)
     : index_(&index), specs_(std::move(specs)), policy_(policy), pool_(&pool), host_(specs_.size()) {
   for (const auto& block : specs_) layouts_.emplace_back(index, block, policy.compute);
-  const int64_t bytes = pool.places_[0].memory.size(), resident = std::clamp<int64_t>(counts.resident, 0, blocks());
+  const int64_t bytes = pool.bytes_, resident = std::clamp<int64_t>(counts.resident, 0, blocks());
   require(std::ranges::all_of(layouts_, [&](const PackedLayout& l) { return l.bytes() <= bytes; }),
           ErrorCode::invalid_argument, "[weights] a block of {} is larger than the {} bytes of a place", index.label(),
           bytes);
@@ -185,6 +194,7 @@ void StreamedBlocks::fill(BlockPool::Place& place, int64_t slot, int64_t block) 
   const auto at = static_cast<size_t>(block);
   const std::vector<WeightSpec>& specs = specs_[at];
   CopyQueue& queue = *pool_->queue_;
+  if (!place.memory.data()) place.memory = Buffer(*pool_->memory_, pool_->bytes_);
   place.tensors = layouts_[at].tensors_at(place.memory.data(), policy_.memory->device());
   queue.copies_after_compute(slot);
   if (in_host_[at]) {

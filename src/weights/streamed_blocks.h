@@ -19,12 +19,15 @@ class StreamedBlocks;
 /// Places on the device for blocks of one size. Several models may share it, of which one is at work.
 class BlockPool {
  public:
-  /// `places` (at least 1) of `bytes` each, in `memory`; `queue` and `memory` must outlive it.
+  /// `places` (at least 1) of `bytes` each, in `memory`, taken when a block first comes; `queue` and `memory` must
+  /// outlive it.
   BlockPool(MemoryResource& memory, CopyQueue& queue, int64_t bytes, int64_t places);
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool();
 
+  /// Gives all memory back; blocks come anew when they are next used. No lease may be open.
+  void release();
   int64_t places() const noexcept { return static_cast<int64_t>(places_.size()); }
   /// How many blocks came to the device so far.
   int64_t loads() const noexcept { return loads_; }
@@ -49,7 +52,9 @@ class BlockPool {
   void spare_all_but(const StreamedBlocks* owner);
   void forget(const StreamedBlocks* owner) noexcept;
 
+  MemoryResource* memory_;
   CopyQueue* queue_;
+  int64_t bytes_;
   std::vector<Place> places_;
   std::deque<size_t> spare_;  // in the order in which they became it
   const StreamedBlocks* at_work_ = nullptr;
@@ -62,8 +67,8 @@ class StreamedBlocks final : public BlockSource {
   struct Counts {
     int64_t resident = 0;  ///< blocks that stay on the device once they are there. Two places more than that, or one
                            ///< for every block, let a block arrive while the one before it computes.
-    int64_t in_host = 0;  ///< of the others: kept in the queue's host memory as the device wants them; those that are
-                          ///< left are read from the files each time
+    int64_t in_host = 0;   ///< of the others: kept in the queue's host memory as the device wants them; those that are
+                           ///< left are read from the files each time
   };
   /// policy.memory is the pool's. `index` and `pool` must outlive it. Throws Error(invalid_argument) if a block is
   /// larger than the pool's places or would find none.

@@ -296,8 +296,13 @@ TEST(StreamedBlocks, TakesThePoolsMemoryAndNoMore) {
     StreamedBlocks blocks(models.index[0], models.specs, counted, pool, {1, 2});
     for (int i = 0; i < 1000; ++i) {
       (void)blocks.acquire(cpu.ctx, i % Models::blocks);
-      ASSERT_EQ(memory.in_use, 3 * models.place_bytes());
+      ASSERT_EQ(memory.in_use, std::min(i + 3, 3) * models.place_bytes());
     }
+    pool.release();
+    EXPECT_EQ(memory.in_use, 0);
+    for (int64_t i = 0; i < Models::blocks; ++i)
+      EXPECT_EQ(blocks.acquire(cpu.ctx, i).tensors()[1].ptr<float>()[29], -Models::value(0, i));
+    EXPECT_EQ(memory.in_use, 3 * models.place_bytes());
   }
   EXPECT_EQ(memory.in_use, 0);
 }
