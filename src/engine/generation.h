@@ -19,8 +19,8 @@ struct LoadedModels {
   /// `dit`, `text`: policies of transformers and text encoder, `vae` of the VAE. The copy queues are those of their
   /// devices, or null where blocks are used in the host's memory.
   LoadedModels(const ModelsOnDisk& models, const weights::Policy& vae, const weights::Policy& text,
-               const weights::Policy& dit, weights::CopyQueue* copies, weights::CopyQueue* text_copies)
-      : policy(vae), text_policy(text), dit_policy(dit), text_copies(text_copies), dits(models, dit, copies) {}
+               const weights::Policy& dit, weights::CopyQueue* dit_copies, weights::CopyQueue* umt5_copies)
+      : policy(vae), text_policy(text), dit_policy(dit), text_copies(umt5_copies), dits(models, dit, dit_copies) {}
 
   weights::Policy policy, text_policy, dit_policy;
   weights::CopyQueue* text_copies;
