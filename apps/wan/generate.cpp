@@ -63,7 +63,7 @@ int run_generate(const Options& options) {
   } catch (const Error& e) {
     reporter->failed(e.code(), e.what());
     if (e.code() != ErrorCode::cancelled || signals.received() == 0) throw;
-    fmt::print(stderr, "wan: stopped by signal {}\n", signals.received());
+    fmt::print(stderr, "wan: stopped by signal {}: {}\n", signals.received(), printable(e.what()));
     return 128 + signals.received();
   }
 }

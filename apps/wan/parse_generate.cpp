@@ -43,6 +43,10 @@ void add_request_flags(Flags& f) {
   f.value("frame_num", "N", "Frames, 4n+1", group);
   f.value("fps", "X", "Frames per second (default: 16, ti2v-5B 24)", group);
   f.value("save_file", "PATH", ".mp4, .webm, .y4m, or a folder of PNG frames (default: a new name)", group);
+  f.value("resume", "BOOL",
+          "Go on where an interrupted run of the same command stopped, and save every step for it (default: about once "
+          "a minute; false: never)",
+          group);
   f.on_off("no_metadata", "Do not store the request in the file", group);
 }
 
@@ -171,6 +175,7 @@ Request request(const Flags& f) {
   r.save_latents = f.filled("save_latents");
   r.dump = f.filled("dump");
   r.metadata = !f.given("no_metadata");
+  r.resume = f.parsed("resume", parse_bool);
   return r;
 }
 

@@ -44,6 +44,7 @@ struct Request {
   std::optional<double> shift;
   std::optional<double> guidance_low, guidance_high;  ///< guidance scale of the low- and the high-noise expert
   int64_t seed = -1;                                  ///< -1 draws one
+  bool seed_was_drawn = false;                        ///< set by prepare(): a saved run's seed may take its place
   Rng rng = Rng::cuda;
   std::filesystem::path noise;    ///< safetensors with a tensor `noise` [C, F, H, W]: used instead of the seed
   std::filesystem::path latents;  ///< safetensors with a tensor `latents` [C, F, H, W]: decode only
@@ -51,6 +52,9 @@ struct Request {
   std::filesystem::path save_latents;  ///< also keep the final latents, as a safetensors file
   std::filesystem::path dump;          ///< also keep every intermediate, as a safetensors file
   bool metadata = true;                ///< store the complete request in the output
+  /// Go on where an interrupted run of the same request for the same folder stopped, with the bytes of a run that was
+  /// not, and save steps for that beside the output: true after every step, false never. Default: once a minute.
+  std::optional<bool> resume;
 };
 
 /// Where a generation is.

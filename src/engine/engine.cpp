@@ -5,6 +5,7 @@
 #include "engine/metadata.h"
 #include "io/metadata.h"
 #include "ops/kernels.h"
+#include "sampler/solver.h"
 #include "wan/wan.h"
 
 namespace wan {
@@ -42,6 +43,34 @@ struct Engine::Impl {
     loaded->dits.set_room({models.files().two_experts ? 2 * blocks : blocks, blocks, 0});
   }
 
+  /// Where steps of this request are kept, if they are.
+  std::optional<engine::SavedRun> open_saved(engine::PreparedRequest& prepared, const Hooks& hooks) const {
+    const Request& r = prepared.request;
+    // Decoding alone has no steps, and a dump needs all of them.
+    if (!r.resume.value_or(true) || !r.latents.empty() || !r.dump.empty() || r.output.empty()) return std::nullopt;
+    const int64_t seed = r.seed;
+    if (r.seed_was_drawn) prepared.request.seed = -1;  // any saved one will do
+    const std::string described = engine::metadata_json(prepared, options, models.task(), fingerprint);
+    prepared.request.seed = seed;
+    const std::filesystem::path whole = std::filesystem::absolute(r.output).lexically_normal();
+    auto saved = engine::SavedRun::open((whole.has_filename() ? whole : whole.parent_path()).parent_path(),
+                                        engine::run_key(described, prepared, backend.name),
+                                        {.every_step = r.resume.value_or(false)});
+    if (!saved && hooks.on_note)
+      hooks.on_note("another process is at work on the same request: the steps of this one are not saved");
+    return saved;
+  }
+
+  std::optional<engine::SavedRun::Found> find_saved(const engine::SavedRun& saved,
+                                                    const engine::PreparedRequest& prepared, const Hooks& hooks) const {
+    const Request& r = prepared.request;
+    auto found = saved.find(prepared.latent, *r.steps, sampler::history_slots(*r.solver));
+    if (found && hooks.on_note)
+      hooks.on_note(fmt::format("continues an interrupted run of this request: {} of {} steps are done, seed {}",
+                                found->steps_done, *r.steps, found->seed));
+    return found;
+  }
+
   EngineOptions options;  // with the precision that `precision` left open
   engine::ModelsOnDisk models;
   engine::Backend backend;
@@ -63,13 +92,19 @@ Task Engine::task() const noexcept { return impl_->models.task(); }
 Request Engine::prepare(const Request& request) const { return engine::prepare(impl_->models, request).request; }
 
 Result Engine::generate(const Request& request, const Hooks& hooks) {
-  const engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
+  engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
   if (prepared.request.latents.empty())
     engine::check_capacity(impl_->backend, impl_->models.dit_bytes(impl_->ctx.compute));
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
+  std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
+  std::optional<engine::SavedRun::Found> found;
+  if (saved) found = impl_->find_saved(*saved, prepared, hooks);
+  if (found) prepared.request.seed = found->seed;
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);
-  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, *impl_->loaded, prepared, hooks);
+  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, *impl_->loaded, prepared, hooks,
+                                saved ? &*saved : nullptr);
+  if (found) generation.go_on_from(std::move(*found));
   generation.run(request.metadata ? result.metadata : std::string());
 
   result.output = prepared.request.output;

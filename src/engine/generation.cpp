@@ -31,7 +31,7 @@ class StoredExperts final : public pipeline::Experts {
 }  // namespace
 
 Generation::Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& models, LoadedModels& loaded,
-                       const PreparedRequest& prepared, const Hooks& hooks)
+                       const PreparedRequest& prepared, const Hooks& hooks, SavedRun* saved)
     : ctx_(ctx),
       text_ctx_(text_ctx),
       models_(models),
@@ -39,14 +39,40 @@ Generation::Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& mode
       prepared_(prepared),
       hooks_(hooks),
       reporter_(hooks),
-      dump_(prepared.request.dump) {
+      dump_(prepared.request.dump),
+      saved_(saved) {
   if (hooks.cancel)
-    ctx_.poll = [cancel = hooks.cancel] {
-      require(!cancel->load(), ErrorCode::cancelled, "[generate] stopped as asked");
+    ctx_.poll = [this] {
+      if (hooks_.cancel->load()) stop();
     };
   text_ctx_.poll = ctx_.poll;
   if (dump_.wanted())
     ctx_.trace = [this](std::string_view name, const Tensor& value) { dump_.add(name, value, ctx_.arena->memory()); };
+}
+
+void Generation::stop() {
+  int64_t kept = 0;
+  if (saved_) {
+    try {
+      saved_->save_last(ctx_.arena->memory());
+    } catch (const Error&) {
+      // What was saved before is still there.
+    }
+    kept = saved_->saved_steps();
+  }
+  const std::string what = kept > 0 ? fmt::format("; {} of {} steps are kept, the same command goes on from there",
+                                                  kept, *prepared_.request.steps)
+                                    : "";
+  fail(ErrorCode::cancelled, "[generate] stopped as asked{}", what);
+}
+
+void Generation::keep(const pipeline::RunState& state) {
+  if (!saved_) return;
+  try {
+    saved_->offer(state, prepared_.request.seed, ctx_.arena->memory());
+  } catch (const Error& error) {
+    give_up_saving(error);
+  }
 }
 
 void Generation::run(const std::string& metadata) {
@@ -76,6 +102,7 @@ void Generation::run(const std::string& metadata) {
     }
   }
   dump_.commit();
+  if (saved_) saved_->remove();
 }
 
 bool Generation::guided() const noexcept {
@@ -164,22 +191,31 @@ OwnedTensor Generation::make_noise() {
   } else {
     io::read_as_f32(io::open_safetensors(r.noise).tensors.at("noise"), host);
   }
-  OwnedTensor noise(ctx_.arena->memory(), DType::f32, prepared_.latent);
-  ctx_.arena->memory().upload(noise.tensor.data, host.data(), noise.tensor.nbytes());
+  OwnedTensor noise = to_device(host);
   ctx_.tap("noise", noise.tensor);
   return noise;
 }
 
 OwnedTensor Generation::sample() {
   const Request& r = prepared_.request;
+  pipeline::DenoiseJob job;
+  job.schedule = sampler::make_schedule(*r.solver, *r.steps, *r.shift);
+  const int64_t steps = job.schedule.steps();
+  std::vector<OwnedTensor> kept;  // of the run that is continued: its latent, then its history
+  if (found_) {
+    kept.push_back(to_device(found_->latent));
+    for (const auto& values : found_->history) job.history.push_back(kept.emplace_back(to_device(values)).tensor);
+    job.first_step = found_->steps_done;
+    found_.reset();
+    if (job.first_step == steps) return std::move(kept.front());
+  }
+
   const TextStates text = encode_text();
   text_ctx_.arena->release();
   const ImageCondition image = encode_image();
   ctx_.arena->release();
-  OwnedTensor latent = make_noise();
+  OwnedTensor latent = kept.empty() ? make_noise() : std::move(kept.front());
 
-  pipeline::DenoiseJob job;
-  job.schedule = sampler::make_schedule(*r.solver, *r.steps, *r.shift);
   job.boundary = models_.files().two_experts ? models_.defaults().boundary : 0;
   job.guidance_low = *r.guidance_low;
   job.guidance_high = *r.guidance_high;
@@ -188,21 +224,44 @@ OwnedTensor Generation::sample() {
   job.condition = image.condition.tensor;
   job.first_frame = image.first_frame.tensor;
 
-  reporter_.begin(Stage::sample, job.schedule.steps());
+  reporter_.begin(Stage::sample, steps, job.first_step);
   StoredExperts experts(models_, loaded_);
-  pipeline::denoise(ctx_, job, experts, latent.tensor, [&](int64_t step, pipeline::Expert expert) {
-    ctx_.check_stop();
-    reporter_.done(step, pipeline::to_string(expert));
-  });
+  pipeline::denoise(
+      ctx_, job, experts, latent.tensor,
+      [&](int64_t step, pipeline::Expert expert) {
+        // The last step is saved while its tensors are there: decoding may be interrupted too.
+        if (step == steps && saved_) save_last_step();
+        ctx_.check_stop();
+        reporter_.done(step, pipeline::to_string(expert));
+      },
+      [&](const pipeline::RunState& state) { keep(state); });
   return latent;
 }
 
 OwnedTensor Generation::load_latents() {
-  std::vector<float> host(static_cast<size_t>(prepared_.latent.numel()));
-  io::read_as_f32(io::open_safetensors(prepared_.request.latents).tensors.at("latents"), host);
-  OwnedTensor latent(ctx_.arena->memory(), DType::f32, prepared_.latent);
-  ctx_.arena->memory().upload(latent.tensor.data, host.data(), latent.tensor.nbytes());
-  return latent;
+  return to_device(io::read_as_f32(io::open_safetensors(prepared_.request.latents).tensors.at("latents")));
+}
+
+OwnedTensor Generation::to_device(std::span<const float> values) {
+  OwnedTensor made(ctx_.arena->memory(), DType::f32, prepared_.latent);
+  ctx_.arena->memory().upload(made.tensor.data, values.data(), made.tensor.nbytes());
+  return made;
+}
+
+void Generation::save_last_step() {
+  try {
+    saved_->save_last(ctx_.arena->memory());
+  } catch (const Error& error) {
+    give_up_saving(error);
+    return;
+  }
+  saved_->forget_last();
+}
+
+void Generation::give_up_saving(const Error& error) {
+  // Not worth the run itself.
+  reporter_.note(fmt::format("the steps could not be saved, so an interruption would lose them: {}", error.what()));
+  saved_ = nullptr;
 }
 
 void Generation::save_latents(const Tensor& latent, const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include "engine/models_on_disk.h"
 #include "engine/prepare.h"
 #include "engine/reporter.h"
+#include "engine/saved_run.h"
 #include "ops/elementwise.h"
 #include "pipeline/image_condition.h"
 
@@ -40,9 +41,11 @@ struct ImageCondition {
 
 class Generation {
  public:
-  /// `text_ctx` computes the text states; it may be on another device.
+  /// `text_ctx` computes the text states; it may be on another device. `saved`, if given, keeps the steps.
   Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& models, LoadedModels& loaded,
-             const PreparedRequest& prepared, const Hooks& hooks);
+             const PreparedRequest& prepared, const Hooks& hooks, SavedRun* saved = nullptr);
+  /// Begins with what an interrupted run left.
+  void go_on_from(SavedRun::Found found) { found_ = std::move(found); }
 
   /// Runs all stages; `metadata` is stored in the output unless empty.
   void run(const std::string& metadata);
@@ -56,6 +59,11 @@ class Generation {
   OwnedTensor load_latents();
   void decode(const Tensor& latent, const std::string& metadata);
   void save_latents(const Tensor& latent, const std::filesystem::path& path);
+  OwnedTensor to_device(std::span<const float> values);
+  [[noreturn]] void stop();
+  void keep(const pipeline::RunState& state);
+  void save_last_step();
+  void give_up_saving(const Error& error);
   bool guided() const noexcept;
 
   Context ctx_, text_ctx_;
@@ -65,6 +73,8 @@ class Generation {
   const Hooks& hooks_;
   Reporter reporter_;
   Dump dump_;
+  SavedRun* saved_;
+  std::optional<SavedRun::Found> found_;
 };
 
 }  // namespace wan::engine

@@ -32,7 +32,10 @@ void fill_defaults(Request& r, const pipeline::TaskDefaults& d) {
   if (!r.guidance_low) r.guidance_low = d.guidance_low;
   if (!r.guidance_high) r.guidance_high = d.guidance_high;
   if (!r.negative_prompt || r.negative_prompt->empty()) r.negative_prompt = d.negative_prompt;  // as upstream
-  if (r.seed < 0) r.seed = random_seed();
+  if (r.seed < 0) {
+    r.seed = random_seed();
+    r.seed_was_drawn = true;
+  }
 }
 
 void check_ranges(const Request& r, const ModelsOnDisk& models) {

@@ -10,9 +10,12 @@ class Reporter {
  public:
   explicit Reporter(const Hooks& hooks) : hooks_(&hooks) {}
 
-  void begin(Stage stage, int64_t total) {
+  /// `before`: units that were done earlier.
+  void begin(Stage stage, int64_t total, int64_t before = 0) {
     stage_start_ = Clock::now();
+    before_ = before;
     progress_ = {};
+    progress_.done = before;
     progress_.stage = stage;
     progress_.total = total;
     send();
@@ -20,8 +23,8 @@ class Reporter {
   void done(int64_t units, const std::string& expert = {}) {
     progress_.done = units;
     progress_.expert = expert;
-    if (units > 0) {
-      progress_.seconds_per_unit = seconds_since(stage_start_) / static_cast<double>(units);
+    if (units > before_) {
+      progress_.seconds_per_unit = seconds_since(stage_start_) / static_cast<double>(units - before_);
       progress_.seconds_left = progress_.seconds_per_unit * static_cast<double>(progress_.total - units);
     }
     send();
@@ -41,6 +44,7 @@ class Reporter {
 
   const Hooks* hooks_;
   Clock::time_point start_ = Clock::now(), stage_start_ = start_;
+  int64_t before_ = 0;
   Progress progress_;
 };
 

@@ -24,8 +24,8 @@ std::map<Expert, Conditioning> make_conditioning(Context& ctx, const DenoiseJob&
   Context silent = ctx;
   silent.trace = nullptr;  // the traced text embedding is the prompt's
   std::map<Expert, Conditioning> made;
-  for (const int64_t timestep : job.schedule.timesteps) {
-    const Expert expert = expert_of(timestep, job.boundary);
+  for (int64_t step = job.first_step; step < job.schedule.steps(); ++step) {
+    const Expert expert = expert_of(job.schedule.timesteps[static_cast<size_t>(step)], job.boundary);
     if (made.contains(expert)) continue;
     experts.with_conditioning(expert, [&](const auto& config, const auto& weights) {
       Conditioning& c = made[expert];
@@ -62,13 +62,22 @@ class KeptTextKv {
 /// The tensors that a solver's plan names.
 class SolverSlots {
  public:
-  SolverSlots(Context& ctx, SolverKind solver, const Tensor& latent, const Tensor& velocity) {
+  SolverSlots(Context& ctx, const DenoiseJob& job, const Tensor& latent, const Tensor& velocity)
+      : history_count_(static_cast<size_t>(sampler::history_slots(job.schedule.solver))) {
     at(sampler::Slot::latent) = latent;
     at(sampler::Slot::velocity) = velocity;
-    for (int i = 0; i < sampler::history_slots(solver); ++i)
-      slots_[static_cast<size_t>(sampler::Slot::history0) + static_cast<size_t>(i)] =
-          ctx.make(DType::f32, latent.shape);
+    require(job.first_step == 0 || job.history.size() == history_count_, ErrorCode::invalid_argument,
+            "[denoise] {} tensors of the solver came to go on with, expected {}", job.history.size(), history_count_);
+    for (size_t i = 0; i < history_count_; ++i) {
+      const Tensor made = ctx.make(DType::f32, latent.shape);
+      if (job.first_step > 0)
+        ops::copy(ctx, job.history[i], made);
+      else
+        ctx.arena->memory().fill_zero(made.data, made.nbytes());
+      slots_[first_history + i] = made;
+    }
   }
+  std::span<const Tensor> history() const { return std::span(slots_).subspan(first_history, history_count_); }
   /// Guidance, where there is any, and the solver's step.
   void run(Context& ctx, const sampler::StepPlan& plan, const Tensor& uncond, double guidance) {
     std::vector<ops::Sum> sums;
@@ -82,8 +91,11 @@ class SolverSlots {
   }
 
  private:
+  static constexpr auto first_history = static_cast<size_t>(sampler::Slot::history0);
   Tensor& at(sampler::Slot slot) { return slots_[static_cast<size_t>(slot)]; }
+
   std::array<Tensor, sampler::kSlots> slots_;
+  size_t history_count_;
 };
 
 /// latent[:, :frames] = first_frame (upstream: latent = (1 - mask) * z + mask * latent).
@@ -123,13 +135,14 @@ Expert expert_of(int64_t timestep, double boundary) noexcept {
   return sampler::is_high_noise(timestep, boundary) ? Expert::high : Expert::low;
 }
 
-void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step) {
+void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step,
+             const StateCallback& on_state) {
   const auto scope = ctx.arena->scope();
   std::map<Expert, Conditioning> conditioning = make_conditioning(ctx, job, experts);
   KeptTextKv kept;
   const Tensor velocity = ctx.make(DType::f32, latent.shape);
   const Tensor uncond = ctx.make(DType::f32, latent.shape);
-  SolverSlots slots(ctx, job.schedule.solver, latent, velocity);
+  SolverSlots slots(ctx, job, latent, velocity);
   Context silent = ctx;
   silent.trace = nullptr;  // block taps show the prompt's forward
 
@@ -139,7 +152,7 @@ void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor
   const auto expert_at = [&](int64_t step) {
     return expert_of(job.schedule.timesteps[static_cast<size_t>(step)], job.boundary);
   };
-  for (int64_t step = 0; step < steps; ++step) {
+  for (int64_t step = job.first_step; step < steps; ++step) {
     const Expert expert = expert_at(step);
     on_step(step, expert);
     const models::Dit& dit = experts.at_work(expert);
@@ -169,6 +182,7 @@ void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor
         "[step {} of {}, {} expert] the latent is no longer finite (NaN or infinity); the weights may be damaged, or "
         "this precision too narrow: try --dtype f32",
         step + 1, steps, to_string(expert));
+    if (on_state) on_state({step + 1, latent, slots.history()});
   }
   on_step(steps, steps > 0 ? expert_at(steps - 1) : Expert::single);
 }

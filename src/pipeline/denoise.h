@@ -23,7 +23,9 @@ struct DenoiseJob {
   Tensor context_cond;                         ///< [n, text_dim] f32
   Tensor context_uncond;                       ///< [m, text_dim] f32; may be absent if both guidance scales are 1
   Tensor condition;                            ///< [in - c, F, H, W] f32 (image to video), or absent
-  Tensor first_frame;  ///< [c, 1, H, W] f32: this latent frame is given and stays (TI2V from an image), or absent
+  Tensor first_frame;      ///< [c, 1, H, W] f32: this latent frame is given and stays (TI2V from an image), or absent
+  int64_t first_step = 0;  ///< the steps before it are done: the latent is as they left it
+  std::vector<Tensor> history{};  ///< and so are the solver's tensors; empty at step 0
 
   double guidance(Expert expert) const noexcept { return expert == Expert::high ? guidance_high : guidance_low; }
 };
@@ -45,9 +47,20 @@ class Experts {
 /// Called before step `step` (0-based) with the expert that computes it, and once more at the end with step == steps.
 using StepCallback = std::function<void(int64_t step, Expert expert)>;
 
+/// All that a run has to keep to go on later: the latent and the solver's tensors, f32 of one shape, as they are after
+/// `steps_done` steps. Slots of the history that the solver has not used yet are zero.
+struct RunState {
+  int64_t steps_done = 0;
+  Tensor latent;
+  std::span<const Tensor> history;
+};
+/// Called after every step; the tensors are as described until the end of the next step.
+using StateCallback = std::function<void(const RunState& state)>;
+
 /// Turns noise into a latent, in place. latent [c, F, H, W] f32. The solver's history runs on across the expert
 /// switch (upstream's WanT2V/WanI2V/WanTI2V.generate). Taps: stepNN.{latent_in,t,cond,uncond}.
 /// Throws Error(device) naming step and expert if the latent is no longer finite.
-void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step);
+void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step,
+             const StateCallback& on_state = {});
 
 }  // namespace wan::pipeline

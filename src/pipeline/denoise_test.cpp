@@ -89,6 +89,37 @@ TEST(Denoise, TheNextExpertIsAnnouncedBeforeTheLastForwardOfTheOneAtWork) {
   EXPECT_EQ(run.experts.events, (std::vector<std::string>{high, high, high, high, "next: low", low, low}));
 }
 
+// Wherever a run stops, another one that starts from what the first had then ends with the same bytes.
+TEST(Denoise, GoesOnFromEveryStepWithTheSameBytes) {
+  for (const SolverKind solver : {SolverKind::unipc, SolverKind::dpmpp, SolverKind::euler}) {
+    struct Kept {
+      int64_t steps;
+      std::vector<float> latent;
+      std::vector<std::vector<float>> history;
+    };
+    std::vector<Kept> states;
+    Fixture whole;
+    whole.job.schedule = sampler::make_schedule(solver, 6, 12);
+    pipeline::denoise(
+        whole.cpu.ctx, whole.job, whole.experts, whole.latent, [](int64_t, Expert) {},
+        [&](const RunState& s) {
+          states.push_back({s.steps_done, test::values(s.latent), {}});
+          for (const Tensor& t : s.history) states.back().history.push_back(test::values(t));
+        });
+    ASSERT_EQ(states.size(), 6u);
+    for (const Kept& state : states) {
+      Fixture rest;
+      rest.job.schedule = whole.job.schedule;
+      rest.job.first_step = state.steps;
+      rest.latent = rest.cpu.from(state.latent, rest.latent.shape);
+      for (const auto& values : state.history) rest.job.history.push_back(rest.cpu.from(values, rest.latent.shape));
+      rest.denoise();
+      EXPECT_EQ(forwards, 2 * (6 - state.steps));
+      EXPECT_EQ(test::values(rest.latent), test::values(whole.latent)) << to_string(solver) << " " << state.steps;
+    }
+  }
+}
+
 TEST(Denoise, GuidanceOneSkipsTheSecondForward) {
   Fixture run;
   run.job.guidance_low = 1;  // two low-noise steps with one forward, four high-noise steps with two
