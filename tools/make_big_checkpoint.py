@@ -3,9 +3,9 @@
 `wan bench --what load`. Text encoder, VAE, tokenizer and channels are those of a small checkpoint.
 
 usage: tools/make_big_checkpoint.py FOLDER [--layers 4] [--dim 5120] [--ffn 13824] [--heads 40] [--dtype f32|bf16]
-                                    [--shard_gb 5] [--parts tests/golden/tiny/Wan2.2-T2V-A14B]
+                                    [--shard_gb 5] [--same_experts] [--parts tests/golden/tiny/Wan2.2-T2V-A14B]
 
-A layer of A14B's width is 1.4 GB in float32 for each of the two experts. Needs nothing but Python; the same random
+A layer of A14B's width is 1.4 GB in float32 for each of the two experts; with --same_experts the second one is a link to the first. Needs nothing but Python; the same random
 megabytes are written again and again, so that a few GB take seconds.
 """
 import argparse
@@ -114,13 +114,17 @@ def main():
         parser.add_argument(f"--{flag}", type=int, default=default)
     parser.add_argument("--dtype", choices=TYPES, default="f32")
     parser.add_argument("--shard_gb", type=float, default=5)
+    parser.add_argument("--same_experts", action="store_true")
     parser.add_argument("--parts", type=pathlib.Path, default=TINY, help="the small checkpoint")
     a = parser.parse_args()
     values = pattern(a.dtype)
-    total = 0
+    total, first = 0, None
     a.folder.mkdir(parents=True)
     for path in sorted(a.parts.iterdir()):
-        if path.name.endswith("_model"):
+        if path.name.endswith("_model") and first and a.same_experts:
+            (a.folder / path.name).symlink_to(first)
+        elif path.name.endswith("_model"):
+            first = path.name
             config = json.loads((path / "config.json").read_text())
             config |= {"dim": a.dim, "ffn_dim": a.ffn, "num_heads": a.heads, "num_layers": a.layers}
             total += write_transformer(a.folder / path.name, config, a.dtype, int(a.shard_gb * 1e9), values)
