@@ -19,7 +19,7 @@ bench::Plan make_plan(const BenchOptions& o) {
   bench::Plan plan;
   plan.task = o.task;
   plan.dimensions =
-      o.ckpt_dir.empty() ? bench::official_dimensions(o.task) : bench::checkpoint_dimensions(o.ckpt_dir, o.task);
+      o.ckpt_dir.empty() ? engine::official_dimensions(o.task) : engine::checkpoint_dimensions(o.ckpt_dir, o.task);
   const pipeline::TaskDefaults defaults = pipeline::defaults_of(o.task);
   plan.width = o.width.value_or(defaults.width);
   plan.height = o.height.value_or(defaults.height);

@@ -25,7 +25,7 @@ struct Dry {
 };
 
 Plan plan_of(Task task, int64_t width, int64_t height, int64_t frames) {
-  return {task, official_dimensions(task), width, height, frames, 1, 1};
+  return {task, engine::official_dimensions(task), width, height, frames, 1, 1};
 }
 
 struct Whole {

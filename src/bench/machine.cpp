@@ -31,7 +31,7 @@ double time_once(const Machine& machine, const Work& work, bool check) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void count(std::vector<BenchOps>& rows, const std::string& name, const Rates* rates, const ops::OpWork& work,
+void count(std::vector<BenchOps>& rows, const std::string& name, const engine::Rates* rates, const ops::OpWork& work,
            double seconds) {
   constexpr double tera = 1e12;
   auto row = std::ranges::find(rows, name, &BenchOps::name);
@@ -39,7 +39,7 @@ void count(std::vector<BenchOps>& rows, const std::string& name, const Rates* ra
   row->calls += 1;
   row->seconds += seconds;
   row->tflop += work.flop / tera;
-  if (rates) row->floor_seconds = row->floor_seconds.value_or(0) + floor_seconds(*rates, work);
+  if (rates) row->floor_seconds = row->floor_seconds.value_or(0) + engine::floor_seconds(*rates, work);
 }
 
 void sort_longest_first(BenchPart& part) {
@@ -99,7 +99,7 @@ Machine::Machine(const BenchOptions& options, engine::Backend backend)
   ctx_.compute = backend_.compute;
   if (options.precision) ctx_.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
   ctx_.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
-  if (ctx_.compute == DType::bf16) rates_ = find_rates(backend_.name);
+  if (ctx_.compute == DType::bf16) rates_ = engine::find_rates(backend_.name);
 }
 
 double median(std::vector<double> values) {

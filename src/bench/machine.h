@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "bench/counting_memory.h"
-#include "bench/rates.h"
 #include "bench/synthetic.h"
+#include "core/counting_memory.h"
 #include "engine/backend.h"
+#include "engine/rates.h"
 #include "wan/bench.h"
 
 namespace wan::bench {
@@ -20,7 +20,7 @@ class Machine {
   NormalFill& fill() noexcept { return fill_; }
   const engine::Backend& backend() const noexcept { return backend_; }
   /// For this device and precision; null where none are known.
-  const Rates* rates() const noexcept { return rates_; }
+  const engine::Rates* rates() const noexcept { return rates_; }
   void note(std::string text) const {
     if (on_note_) on_note_(std::move(text));
   }
@@ -32,7 +32,7 @@ class Machine {
   std::unique_ptr<weights::Upload> plain_upload_;  // where the device has none of its own
   NormalFill fill_;
   Context ctx_;
-  const Rates* rates_ = nullptr;
+  const engine::Rates* rates_ = nullptr;
   std::function<void(std::string)> on_note_;
 };
 

@@ -1,15 +1,15 @@
 #pragma once
 #include <vector>
 
-#include "bench/dimensions.h"
 #include "bench/machine.h"
+#include "engine/dimensions.h"
 
 namespace wan::bench {
 
 /// What is computed, all decided.
 struct Plan {
   Task task = Task::t2v_A14B;
-  Dimensions dimensions;
+  engine::Dimensions dimensions;
   int64_t width = 0, height = 0, frames = 0;  // pixels
   int runs = 3;
   std::optional<int64_t> layers;  // of DiT and text encoder, where not all

@@ -252,5 +252,7 @@ const KernelTable& cpu_kernels() noexcept;
 /// Computes nothing, but takes the scratch that the CPU back end takes: for the planner, which runs the model code on
 /// memory that does not exist.
 const KernelTable& dry_kernels() noexcept;
+/// The same with the scratch that the CUDA back end takes, in every build; the libraries' own part is estimated.
+const KernelTable& dry_cuda_kernels() noexcept;
 
 }  // namespace wan::ops

@@ -50,6 +50,7 @@ OpWork work_of(const LinearArgs& a) {
   const int64_t m = a.x.dim(0), k = a.w.dim(1), n = a.w.dim(0);
   return {.what = fmt::format("{} {}", to_string(a.x.dtype), join({m, k, n})),
           .kind = WorkKind::linear,
+          .dtype = a.x.dtype,
           .flop = 2 * product({m, k, n}),
           .bytes = bytes_of(a)};
 }
@@ -58,6 +59,7 @@ OpWork work_of(const AttentionArgs& a) {
   const int64_t queries = a.q.dim(0), keys = a.k.dim(0), heads = a.q.dim(1), width = a.q.dim(2);
   return {.what = fmt::format("{} {}, {} heads of {}", to_string(a.q.dtype), join({queries, keys}), heads, width),
           .kind = queries == keys ? WorkKind::self_attention : WorkKind::cross_attention,
+          .dtype = a.q.dtype,
           .flop = 4 * product({queries, keys, heads, width}),
           .bytes = bytes_of(a)};
 }
@@ -66,6 +68,7 @@ OpWork work_of(const ConvArgs& a) {
   return {.what = fmt::format("{} {}, {}->{}, {}", to_string(a.x.dtype), join({a.y.dim(0), a.y.dim(1), a.y.dim(2)}), in,
                               out, join({a.w.dim(1), a.w.dim(2), a.w.dim(3)})),
           .kind = WorkKind::conv,
+          .dtype = a.x.dtype,
           .flop = 2 * product({a.y.numel(), a.w.dim(1), a.w.dim(2), a.w.dim(3), in}),
           .bytes = bytes_of(a),
           .channels = std::min(out, in)};

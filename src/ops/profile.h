@@ -12,9 +12,10 @@ enum class WorkKind : uint8_t { linear, self_attention, cross_attention, conv, n
 struct OpWork {
   std::string what;  ///< the table's entry and its extents, such as "linear f32 1x256x5120" (M x K x N)
   WorkKind kind = WorkKind::other;
-  double flop = 0;       ///< multiply-adds count twice; 0 where memory is the limit
-  double bytes = 0;      ///< arguments read and written, once each
-  int64_t channels = 0;  ///< a convolution's: the fewer of those that come in and go out
+  DType dtype = DType::f32;  ///< of the numbers that are multiplied
+  double flop = 0;           ///< multiply-adds count twice; 0 where memory is the limit
+  double bytes = 0;          ///< arguments read and written, once each
+  int64_t channels = 0;      ///< a convolution's: the fewer of those that come in and go out
 };
 
 /// Called after each op that ran through the table, with the time that it took.

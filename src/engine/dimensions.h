@@ -1,10 +1,12 @@
 #pragma once
+#include <filesystem>
+
 #include "models/dit.h"
 #include "models/umt5.h"
 #include "models/vae.h"
-#include "wan/bench.h"
+#include "wan/types.h"
 
-namespace wan::bench {
+namespace wan::engine {
 
 /// The models of one task.
 struct Dimensions {
@@ -21,4 +23,4 @@ Dimensions official_dimensions(Task task);
 /// Those of a checkpoint folder. Throws as Engine::open does.
 Dimensions checkpoint_dimensions(const std::filesystem::path& ckpt_dir, Task task);
 
-}  // namespace wan::bench
+}  // namespace wan::engine

@@ -3,7 +3,7 @@
 
 #include "core/memory.h"
 
-namespace wan::bench {
+namespace wan {
 
 /// Another resource's memory, with a count of what is allocated through this one.
 class CountingMemory final : public MemoryResource {
@@ -35,4 +35,4 @@ class CountingMemory final : public MemoryResource {
   int64_t in_use_ = 0, peak_ = 0;
 };
 
-}  // namespace wan::bench
+}  // namespace wan

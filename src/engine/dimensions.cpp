@@ -1,8 +1,8 @@
-#include "bench/dimensions.h"
+#include "engine/dimensions.h"
 
 #include "engine/models_on_disk.h"
 
-namespace wan::bench {
+namespace wan::engine {
 namespace {
 
 constexpr int64_t text_width = 4096;
@@ -60,8 +60,8 @@ Dimensions official_dimensions(Task task) {
 }
 
 Dimensions checkpoint_dimensions(const std::filesystem::path& ckpt_dir, Task task) {
-  const engine::ModelsOnDisk models(ckpt_dir, task);
+  const ModelsOnDisk models(ckpt_dir, task);
   return {models.dit_config(), models.umt5_config(), models.vae_config()};
 }
 
-}  // namespace wan::bench
+}  // namespace wan::engine

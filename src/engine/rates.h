@@ -4,7 +4,7 @@
 
 #include "ops/profile.h"
 
-namespace wan::bench {
+namespace wan::engine {
 
 /// What a GPU's own libraries reach in bf16 at these models' shapes, as measured: the floors that a part is held
 /// against.
@@ -24,4 +24,4 @@ const Rates* find_rates(const std::string& gpu) noexcept;
 /// The larger of FLOP over the rate of its kind and bytes over the rate of a copy.
 double floor_seconds(const Rates& rates, const ops::OpWork& work) noexcept;
 
-}  // namespace wan::bench
+}  // namespace wan::engine

@@ -1,8 +1,8 @@
-#include "bench/rates.h"
+#include "engine/rates.h"
 
 #include <algorithm>
 
-namespace wan::bench {
+namespace wan::engine {
 namespace {
 
 constexpr double tera = 1e12;
@@ -39,4 +39,4 @@ double floor_seconds(const Rates& rates, const ops::OpWork& work) noexcept {
   return std::max(work.flop / rate, work.bytes / rates.copy);
 }
 
-}  // namespace wan::bench
+}  // namespace wan::engine

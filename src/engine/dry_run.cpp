@@ -1,0 +1,326 @@
+#include "engine/dry_run.h"
+
+#include <algorithm>
+
+#include "core/counting_memory.h"
+#include "models/vae_stream.h"
+#include "ops/elementwise.h"
+#include "pipeline/denoise.h"
+#include "pipeline/image_condition.h"
+#include "weights/file_source.h"
+
+namespace wan::engine {
+namespace {
+
+constexpr int64_t shown_latent_frames = 3;  // later ones are like the third: the caches are full
+constexpr size_t shown_steps = 2;           // of an expert: scratch memory settles in the second
+
+/// Addresses for the weights of W, in the dtype and layout that loading gives. Nobody counts them here.
+std::vector<Tensor> dry_tensors(std::span<const weights::WeightSpec> specs, DType compute) {
+  DryMemory nowhere;
+  std::vector<Tensor> tensors;
+  for (const weights::WeightSpec& spec : specs) {
+    const DType dtype = weights::bound_dtype(spec.kind, DType::bf16, compute);
+    const Shape shape = weights::bound_shape(spec.kind, spec.shape);
+    tensors.emplace_back(nowhere.allocate(shape.numel() * size_of(dtype)), dtype, shape, nowhere.device());
+  }
+  return tensors;
+}
+
+template <class Weights, class Config>
+Weights dry_weights(const Config& config, DType compute) {
+  return weights::bind<Weights>(dry_tensors(weights::specs_of<Weights>(config, ""), compute), config);
+}
+
+/// The same tensors for every block.
+class DryBlocks final : public weights::BlockSource {
+ public:
+  DryBlocks(std::vector<Tensor> tensors, int64_t blocks) : tensors_(std::move(tensors)), blocks_(blocks) {}
+  int64_t blocks() const noexcept override { return blocks_; }
+  weights::Lease acquire(Context&, int64_t) override { return weights::Lease(tensors_); }
+
+ private:
+  std::vector<Tensor> tensors_;
+  int64_t blocks_;
+};
+
+template <class Model, class Outer, class Block, class Config>
+struct DryModel {
+  DryModel(const Config& config, DType compute)
+      : blocks(dry_tensors(weights::specs_of<Block>(config, ""), compute), config.layers),
+        model{config, dry_weights<Outer>(config, compute), &blocks} {}
+  DryBlocks blocks;
+  Model model;
+};
+using DryDit = DryModel<models::Dit, models::DitOuterWeights, models::DitBlockWeights, models::DitConfig>;
+using DryUmt5 = DryModel<models::Umt5, models::Umt5OuterWeights, models::Umt5BlockWeights, models::Umt5Config>;
+
+/// A device whose memory does not exist.
+struct DryDevice {
+  DryDevice(const ops::KernelTable& kernels, DType compute, int threads) {
+    ctx.arena = &arena;
+    ctx.kernels = &kernels;
+    ctx.compute = compute;
+    ctx.threads = threads;
+  }
+  int64_t take_peak() noexcept {
+    const int64_t peak = memory.peak();
+    memory.reset_peak();
+    return peak;
+  }
+  DryMemory nowhere;
+  CountingMemory memory{nowhere};
+  Arena arena{memory};
+  Context ctx;
+};
+
+const ops::KernelTable& dry_table(bool cuda) { return cuda ? ops::dry_cuda_kernels() : ops::dry_kernels(); }
+
+std::vector<std::vector<int32_t>> dry_ids(const GenerationSpec& s) {
+  const auto ids = [&](int64_t tokens) {
+    return std::vector<int32_t>(static_cast<size_t>(tokens > 0 ? tokens : s.dimensions.dit.text_len));
+  };
+  std::vector<std::vector<int32_t>> all{ids(s.text_tokens[0])};
+  if (s.guided()) all.push_back(ids(s.text_tokens[1]));
+  return all;
+}
+
+int64_t image_frames(const GenerationSpec& s) { return s.task == Task::i2v_A14B ? s.frames : 1; }
+
+Shape latent_of(const GenerationSpec& s, int64_t frames) {
+  const models::VaeConfig& vae = s.dimensions.vae;
+  return {vae.z_dim, vae.latent_frames(frames), s.height / vae.stride_s(), s.width / vae.stride_s()};
+}
+
+std::vector<OwnedTensor> dry_text(const GenerationSpec& s, Context& ctx) {
+  const DryUmt5 umt5(s.dimensions.t5, ctx.compute);
+  const auto scope = ctx.arena->scope();
+  std::vector<OwnedTensor> kept;
+  for (const Tensor& state : models::umt5_encode(ctx, umt5.model, dry_ids(s)))
+    kept.emplace_back(ctx.arena->memory(), DType::f32, state.shape);
+  return kept;
+}
+
+/// Encodes the first latent frames of `z`.
+void dry_encode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames) {
+  const models::VaeConfig& vae = s.dimensions.vae;
+  const auto encoder = dry_weights<models::VaeEncoderWeights>(vae, ctx.compute);
+  models::encode(
+      ctx, encoder, vae, vae.video_frames(latent_frames), [](int64_t, const Tensor&) {}, z.slice(1, 0, latent_frames));
+}
+
+void dry_decode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames) {
+  const models::VaeConfig& vae = s.dimensions.vae;
+  const auto decoder = dry_weights<models::VaeDecoderWeights>(vae, ctx.compute);
+  models::decode(ctx, decoder, vae, z.slice(1, 0, latent_frames), [](int64_t, const Tensor&) {});
+}
+
+pipeline::DenoiseJob job_of(const GenerationSpec& s, const sampler::Schedule& schedule) {
+  pipeline::DenoiseJob job;
+  job.schedule = schedule;
+  job.boundary = s.two_experts ? s.boundary : 0;
+  job.guidance_low = s.guidance_low;
+  job.guidance_high = s.guidance_high;
+  return job;
+}
+
+/// The first steps of each expert.
+sampler::Schedule shortened(const sampler::Schedule& whole, double boundary) {
+  sampler::Schedule few{whole.solver, {}, {}};
+  size_t taken = 0;
+  for (size_t i = 0; i < whole.timesteps.size(); ++i) {
+    const bool same = i > 0 && pipeline::expert_of(whole.timesteps[i], boundary) ==
+                                   pipeline::expert_of(whole.timesteps[i - 1], boundary);
+    if (!same) taken = 0;
+    if (taken++ >= shown_steps) continue;
+    few.timesteps.push_back(whole.timesteps[i]);
+    few.sigmas.push_back(whole.sigmas[i]);
+  }
+  few.sigmas.push_back(0);
+  return few;
+}
+
+void dry_sample(const GenerationSpec& s, DryDevice& device, const std::vector<OwnedTensor>& text, const Tensor& image,
+                StageBytes& bytes) {
+  Context& ctx = device.ctx;
+  const OwnedTensor latent(device.memory, DType::f32, s.latent());
+  const sampler::Schedule whole = sampler::make_schedule(s.solver, s.steps, s.shift);
+  const double boundary = s.two_experts ? s.boundary : 0;
+  pipeline::DenoiseJob job = job_of(s, shortened(whole, boundary));
+  job.context_cond = text.front().tensor;
+  if (text.size() > 1) job.context_uncond = text.back().tensor;
+  (s.task == Task::i2v_A14B ? job.condition : job.first_frame) = image;
+
+  const DryDit dit(s.dimensions.dit, ctx.compute);
+  const auto scope = ctx.arena->scope();
+  // What the steps that are left out would add to the tables of timesteps.
+  if (const int64_t missing = whole.steps() - job.schedule.steps(); missing > 0)
+    (void)ctx.make(DType::f32, {missing, s.dimensions.dit.freq_dim});
+  std::optional<pipeline::Expert> at_work;
+  const auto record = [&] {
+    int64_t& peak = at_work == pipeline::Expert::low ? bytes.low : bytes.high;
+    peak = std::max(peak, device.take_peak());
+  };
+  pipeline::denoise(
+      ctx, job, [&](pipeline::Expert) -> const models::Dit& { return dit.model; }, latent.tensor,
+      [&](int64_t, pipeline::Expert expert) {
+        if (at_work && *at_work != expert) record();
+        at_work = expert;
+      });
+  record();
+}
+
+/// Counts what runs through the table.
+class Recorder {
+ public:
+  Recorder(const ops::KernelTable& dry, DType compute, int threads)
+      : table_(ops::profile_kernels(
+            dry, [] {}, [this](const ops::OpWork& op, double) { work_->add(op); })),
+        device_(table_, compute, threads) {}
+  template <class F>
+  void run(Work& into, const F& f) {
+    work_ = &into;
+    f(device_.ctx);
+    device_.arena.release();
+  }
+
+ private:
+  Work* work_ = nullptr;
+  ops::ProfileTable table_;
+  DryDevice device_;
+};
+
+}  // namespace
+
+Shape GenerationSpec::latent() const { return latent_of(*this, frames); }
+
+int64_t GenerationSpec::tokens() const {
+  return latent().numel() / dimensions.vae.z_dim / dimensions.dit.patch_volume();
+}
+
+void Work::add(const ops::OpWork& op, double times) {
+  auto& entry = ops_[{op.kind, op.dtype, op.channels, op.flop, op.bytes}];
+  if (entry.second == 0) entry.first = op;
+  entry.second += times;
+}
+
+double Work::flop() const {
+  return seconds([](const ops::OpWork& op) { return op.flop; });
+}
+
+double WorkSum::flop() const {
+  return seconds([](const ops::OpWork& op) { return op.flop; });
+}
+
+ExpertSteps expert_steps(const GenerationSpec& s) {
+  ExpertSteps steps;
+  for (const int64_t timestep : sampler::make_schedule(s.solver, s.steps, s.shift).timesteps)
+    ++(pipeline::expert_of(timestep, s.two_experts ? s.boundary : 0) == pipeline::Expert::low ? steps.low : steps.high);
+  return steps;
+}
+
+// As Generation runs its stages.
+StageBytes dry_memory(const GenerationSpec& s) {
+  StageBytes bytes;
+  DryDevice device(dry_table(s.cuda), s.compute, s.threads);
+  if (!s.decode_only) {
+    std::vector<OwnedTensor> text;
+    if (s.cuda && s.text_on_cpu) {
+      DryDevice host(ops::dry_kernels(), s.compute, s.threads);
+      const std::vector<OwnedTensor> states = dry_text(s, host.ctx);
+      bytes.text_host = host.take_peak();
+      for (const OwnedTensor& state : states) text.emplace_back(device.memory, DType::f32, state.tensor.shape);
+    } else {
+      text = dry_text(s, device.ctx);
+    }
+    bytes.text = device.take_peak();
+    device.arena.release();
+
+    OwnedTensor image;
+    if (s.image) {
+      OwnedTensor z(device.memory, DType::f32, latent_of(s, image_frames(s)));
+      dry_encode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), shown_latent_frames));
+      image = s.task == Task::i2v_A14B ? pipeline::image_condition(device.ctx, z.tensor) : std::move(z);
+    }
+    bytes.image = device.take_peak();
+    device.arena.release();
+    device.memory.reset_peak();
+    dry_sample(s, device, text, image.tensor, bytes);
+  }
+  device.arena.release();
+  device.memory.reset_peak();
+  const OwnedTensor latent(device.memory, DType::f32, s.latent());
+  dry_decode(s, device.ctx, latent.tensor, std::min(latent.tensor.dim(1), shown_latent_frames));
+  bytes.decode = device.take_peak();
+  return bytes;
+}
+
+DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers) {
+  Recorder recorder(dry_table(s.cuda), s.compute, s.threads);
+  const auto run_clip = [&](Clip& clip, const Shape& latent, auto run) {
+    clip.latent_frames = latent[1];
+    const auto run_frames = [&](Work& work, int64_t frames) {
+      recorder.run(work, [&](Context& ctx) {
+        const OwnedTensor z(ctx.arena->memory(), DType::f32, latent);
+        run(s, ctx, z.tensor, frames);
+      });
+    };
+    run_frames(clip.two, std::min<int64_t>(latent[1], 2));
+    if (latent[1] > 2) run_frames(clip.three, 3);
+  };
+  if (!s.decode_only) {
+    recorder.run(text_, [&](Context& ctx) { (void)dry_text(s, ctx); });
+    if (s.image) run_clip(image_, latent_of(s, image_frames(s)), dry_encode);
+    GenerationSpec one = s;  // one expert and one prompt
+    one.two_experts = false;
+    one.guidance_low = 1;
+    for (int layers = 1; layers <= 2; ++layers)
+      for (int steps = 1; steps <= 2; ++steps)
+        recorder.run(sample_[layers - 1][steps - 1], [&](Context& ctx) {
+          one.dimensions.dit.layers = layers;
+          MemoryResource& memory = ctx.arena->memory();
+          const models::DitConfig& config = one.dimensions.dit;
+          const DryDit dit(config, ctx.compute);
+          const OwnedTensor latent(memory, DType::f32, s.latent());
+          const OwnedTensor text(memory, DType::f32, {config.text_len, config.text_dim});
+          pipeline::DenoiseJob job = job_of(one, sampler::make_schedule(s.solver, steps, s.shift));
+          job.context_cond = text.tensor;
+          OwnedTensor image;
+          if (const int64_t more = config.in_channels - config.out_channels; more > 0) {
+            image = OwnedTensor(memory, DType::f32, {more, s.latent()[1], s.latent()[2], s.latent()[3]});
+            job.condition = image.tensor;
+          }
+          pipeline::denoise(
+              ctx, job, [&](pipeline::Expert) -> const models::Dit& { return dit.model; }, latent.tensor,
+              [](int64_t, pipeline::Expert) {});
+        });
+  }
+  run_clip(decode_, s.latent(), dry_decode);
+}
+
+WorkSum DryWork::clip(const Clip& c) {
+  if (c.latent_frames <= 2) return {{{1, &c.two}}};
+  const auto later = static_cast<double>(c.latent_frames - 2);  // each as the third
+  return {{{1 - later, &c.two}, {later, &c.three}}};
+}
+
+WorkSum DryWork::block() const {
+  return {{{1, &sample_[1][1]}, {-1, &sample_[1][0]}, {-1, &sample_[0][1]}, {1, &sample_[0][0]}}};
+}
+
+// A second step of one layer, without its block.
+WorkSum DryWork::outer() const {
+  return {{{2, &sample_[0][1]}, {-2, &sample_[0][0]}, {-1, &sample_[1][1]}, {1, &sample_[1][0]}}};
+}
+
+// Of one step with one layer, what is neither its block nor the rest of the forward; and what a layer more adds.
+WorkSum DryWork::prompts() const {
+  const auto n = static_cast<double>(layers_);
+  // (2 a - b) + (layers - 1) * (2 (c - a) - (d - b)), with a: 1 layer 1 step, b: 1 layer 2 steps, c, d: 2 layers
+  return {{{2 - 2 * (n - 1), &sample_[0][0]},
+           {-1 + (n - 1), &sample_[0][1]},
+           {2 * (n - 1), &sample_[1][0]},
+           {-(n - 1), &sample_[1][1]}}};
+}
+
+}  // namespace wan::engine
