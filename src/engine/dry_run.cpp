@@ -55,6 +55,22 @@ struct DryModel {
 using DryDit = DryModel<models::Dit, models::DitOuterWeights, models::DitBlockWeights, models::DitConfig>;
 using DryUmt5 = DryModel<models::Umt5, models::Umt5OuterWeights, models::Umt5BlockWeights, models::Umt5Config>;
 
+/// Both experts at once, as they are of the same dimensions.
+class DryExperts final : public pipeline::Experts {
+ public:
+  DryExperts(const models::DitConfig& config, DType compute)
+      : dit_(config, compute), conditioning_(dry_weights<models::DitConditioningWeights>(config, compute)) {}
+  void with_conditioning(pipeline::Expert, const UseConditioning& use) override {
+    use(dit_.model.config, conditioning_);
+  }
+  const models::Dit& at_work(pipeline::Expert) override { return dit_.model; }
+  void announce(pipeline::Expert) override {}
+
+ private:
+  DryDit dit_;
+  models::DitConditioningWeights conditioning_;
+};
+
 /// A device whose memory does not exist.
 struct DryDevice {
   DryDevice(const ops::KernelTable& kernels, DType compute, int threads) {
@@ -151,22 +167,23 @@ void dry_sample(const GenerationSpec& s, DryDevice& device, const std::vector<Ow
   if (text.size() > 1) job.context_uncond = text.back().tensor;
   (s.task == Task::i2v_A14B ? job.condition : job.first_frame) = image;
 
-  const DryDit dit(s.dimensions.dit, ctx.compute);
-  const auto scope = ctx.arena->scope();
-  // What the steps that are left out would add to the tables of timesteps.
-  if (const int64_t missing = whole.steps() - job.schedule.steps(); missing > 0)
-    (void)ctx.make(DType::f32, {missing, s.dimensions.dit.freq_dim});
+  // What the steps that are left out would add to the time embeddings: their rows, and scratch while they are made.
+  const models::DitConfig& dit = s.dimensions.dit;
+  const int64_t missing = whole.steps() - job.schedule.steps();
+  const OwnedTensor times(device.memory, DType::f32, {s.two_experts ? 2 : 1, missing, 7 * dit.dim});
+  const int64_t making = missing * (2 * dit.freq_dim + 3 * dit.dim) * size_of(DType::f32);
+
+  DryExperts experts(dit, ctx.compute);
   std::optional<pipeline::Expert> at_work;
   const auto record = [&] {
     int64_t& peak = at_work == pipeline::Expert::low ? bytes.low : bytes.high;
     peak = std::max(peak, device.take_peak());
   };
-  pipeline::denoise(
-      ctx, job, [&](pipeline::Expert) -> const models::Dit& { return dit.model; }, latent.tensor,
-      [&](int64_t, pipeline::Expert expert) {
-        if (at_work && *at_work != expert) record();
-        at_work = expert;
-      });
+  pipeline::denoise(ctx, job, experts, latent.tensor, [&](int64_t, pipeline::Expert expert) {
+    if (!at_work) bytes.condition = device.take_peak() + making;
+    if (at_work && *at_work != expert) record();
+    at_work = expert;
+  });
   record();
 }
 
@@ -280,7 +297,7 @@ DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers) {
           one.dimensions.dit.layers = layers;
           MemoryResource& memory = ctx.arena->memory();
           const models::DitConfig& config = one.dimensions.dit;
-          const DryDit dit(config, ctx.compute);
+          DryExperts experts(config, ctx.compute);
           const OwnedTensor latent(memory, DType::f32, s.latent());
           const OwnedTensor text(memory, DType::f32, {config.text_len, config.text_dim});
           pipeline::DenoiseJob job = job_of(one, sampler::make_schedule(s.solver, steps, s.shift));
@@ -290,9 +307,7 @@ DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers) {
             image = OwnedTensor(memory, DType::f32, {more, s.latent()[1], s.latent()[2], s.latent()[3]});
             job.condition = image.tensor;
           }
-          pipeline::denoise(
-              ctx, job, [&](pipeline::Expert) -> const models::Dit& { return dit.model; }, latent.tensor,
-              [](int64_t, pipeline::Expert) {});
+          pipeline::denoise(ctx, job, experts, latent.tensor, [](int64_t, pipeline::Expert) {});
         });
   }
   run_clip(decode_, s.latent(), dry_decode);

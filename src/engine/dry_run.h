@@ -68,8 +68,10 @@ struct WorkSum {
 /// The most bytes at once of a stage, besides the weights: scratch, caches, and what earlier stages left for later
 /// ones.
 struct StageBytes {
-  int64_t text = 0, image = 0, high = 0, low = 0, decode = 0;
-  int64_t text_host = 0;  ///< with --t5_cpu
+  int64_t text = 0, image = 0, decode = 0;
+  int64_t condition = 0;      ///< before the first forward
+  int64_t high = 0, low = 0;  ///< while an expert is at work
+  int64_t text_host = 0;      ///< with --t5_cpu
 };
 
 /// How many steps each expert computes; without experts all are `high`.

@@ -65,8 +65,11 @@ ModelBytes weight_bytes(const Dimensions& dimensions, bool two_experts, const We
   const io::Checkpoint none;
   const io::Checkpoint& f = files ? *files : none;
   const auto dit = [&](const io::DitFiles& expert) {
-    return Counter(index(expert.tensors), DType::f32, place.compute, place.on_cpu, place.round_to_bf16)
-        .transformer<models::DitOuterWeights, models::DitBlockWeights>(dimensions.dit);
+    const Counter counter(index(expert.tensors), DType::f32, place.compute, place.on_cpu, place.round_to_bf16);
+    auto counted = counter.transformer<models::DitOuterWeights, models::DitBlockWeights>(dimensions.dit);
+    counted.conditioning =
+        counter.owned(weights::specs_of<models::DitConditioningWeights>(dimensions.dit, ""), counted.file);
+    return counted;
   };
   ModelBytes bytes;
   bytes.text = Counter(index(f.text_encoder), DType::bf16, place.compute, place.text_on_cpu, false)

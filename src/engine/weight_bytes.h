@@ -13,7 +13,8 @@ namespace wan::engine {
 struct WeightBytes {
   int64_t outer = 0;            ///< outside of the blocks; all of a VAE
   std::vector<int64_t> blocks;  ///< one by one
-  int64_t file = 0;             ///< of the same tensors in their files
+  int64_t conditioning = 0;     ///< of a transformer: needed for a moment before the first forward
+  int64_t file = 0;             ///< of all these tensors in their files
 
   int64_t in_blocks() const noexcept;
   int64_t largest_block() const noexcept;
