@@ -7,6 +7,7 @@ namespace wan::app {
 int run_generate(const Options& options);
 int run_show(const Options& options);
 int run_bench_command(const Options& options);
+int run_plan(const PlanCommandOptions& options);
 /// `wan bench --what load`; prints to stdout.
 void bench_load(const BenchOptions& options, bool json);
 

@@ -34,6 +34,15 @@ void print_path(const std::filesystem::path& path) {
     throw Error(ErrorCode::bad_file, fmt::format("[stdout] could not be written; the result is {}", path.string()));
 }
 
+// Of the first video: prompts do not change what one takes.
+PlanOptions plan_of(const GenerateOptions& options) {
+  PlanOptions plan;
+  plan.engine = options.engine;
+  plan.request = options.request;
+  plan.request.prompt = options.prompts.front();
+  return plan;
+}
+
 int generate_all(const GenerateOptions& options, Reporter& reporter, const StopSignals& signals) {
   for (const std::string& note : options.notes) reporter.note(note);
   Engine engine = Engine::open(options.engine);
@@ -56,6 +65,7 @@ int generate_all(const GenerateOptions& options, Reporter& reporter, const StopS
 }  // namespace
 
 int run_generate(const Options& options) {
+  if (options.generate.dry_run) return run_plan({plan_of(options.generate), options.generate.json});
   const StopSignals signals;
   const auto reporter = make_reporter(options);
   try {

@@ -36,6 +36,7 @@ int run(int argc, char** argv) {
       case Command::generate: return run_generate(options);
       case Command::show: return run_show(options);
       case Command::bench: return run_bench_command(options);
+      case Command::plan: return run_plan(options.plan);
     }
     return 1;
   } catch (const TextRequested& request) {

@@ -58,10 +58,12 @@ Options parse_options(int argc, const char* const* argv) {
   CLI::App& generate = *app.add_subcommand("generate", "Make a video from a prompt, or from a prompt and an image");
   CLI::App& show = *app.add_subcommand("show", "Print how a video was made, and the command that makes it again");
   CLI::App& bench = *app.add_subcommand("bench", "Time the models on this machine, with synthetic weights");
-  for (CLI::App* command : {&generate, &show, &bench}) command->allow_extras();
+  CLI::App& plan = *app.add_subcommand("plan", "Say what a video would take: memory and time, here or elsewhere");
+  for (CLI::App* command : {&generate, &show, &bench, &plan}) command->allow_extras();
   const auto generate_options = add_generate_flags(generate);
   const auto show_options = add_show_flags(show);
   const auto bench_options = add_bench_flags(bench);
+  const auto plan_options = add_plan_flags(plan);
 
   try {
     app.parse(argc, argv);
@@ -87,8 +89,12 @@ Options parse_options(int argc, const char* const* argv) {
     if (const auto extras = bench.remaining(); !extras.empty()) refuse_extras(bench, extras);
     options.command = Command::bench;
     options.bench = bench_options();
+  } else if (plan.parsed()) {
+    if (const auto extras = plan.remaining(); !extras.empty()) refuse_extras(plan, extras);
+    options.command = Command::plan;
+    options.plan = plan_options();
   } else {
-    throw UsageError("no command given; expected generate, show or bench");
+    throw UsageError("no command given; expected generate, show, bench or plan");
   }
   return options;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "wan/bench.h"
+#include "wan/plan.h"
 #include "wan/wan.h"
 
 namespace wan::app {
@@ -15,7 +16,7 @@ struct Environment {
   int columns = 80;    ///< of the terminal when the program started
 };
 
-enum class Command { generate, show, bench };
+enum class Command { generate, show, bench, plan };
 
 struct GenerateOptions {
   EngineOptions engine;
@@ -24,6 +25,7 @@ struct GenerateOptions {
   std::filesystem::path save_file;   ///< empty: a name is made from task, size, prompt and time
   bool json = false;                 ///< progress as JSON lines on stdout
   bool quiet = false;                ///< no progress at all
+  bool dry_run = false;              ///< print the plan instead of generating
   std::vector<std::string> notes;    ///< what the command line asks for that has no effect here
 };
 
@@ -39,6 +41,11 @@ struct BenchCommandOptions {
   bool json = false;
 };
 
+struct PlanCommandOptions {
+  PlanOptions plan;
+  bool json = false;
+};
+
 /// Everything that the command line and the environment say.
 struct Options {
   Environment environment;
@@ -46,6 +53,7 @@ struct Options {
   GenerateOptions generate;
   ShowOptions show;
   BenchCommandOptions bench;
+  PlanCommandOptions plan;
 };
 
 /// --help or --version was asked for: print the text on stdout and end with status 0.

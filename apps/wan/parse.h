@@ -12,5 +12,6 @@ Environment read_environment();
 std::function<GenerateOptions()> add_generate_flags(CLI::App& command);
 std::function<ShowOptions()> add_show_flags(CLI::App& command);
 std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command);
+std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command);
 
 }  // namespace wan::app

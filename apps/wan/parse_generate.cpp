@@ -31,6 +31,7 @@ Examples:
   wan generate --task t2v-A14B --size 1280*720 --ckpt_dir ./Wan2.2-T2V-A14B --prompt "Two cats box on a stage."
   wan generate --ckpt_dir ./Wan2.2-I2V-A14B --image cat.jpg --prompt "The cat surfs." --save_file cat.mp4
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --size 704*1280 --frame_num 49 --base_seed 7 --prompt "Rain." --save_file frames/
+  wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt "Rain." --dry_run
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt_file prompts.txt --save_file clip.mp4 --json)";
 
 void add_request_flags(Flags& f) {
@@ -84,6 +85,7 @@ void add_output_flags(Flags& f) {
   const std::string group = "Output";
   f.on_off("json", "Events as JSON lines on stdout instead of the progress bar", group);
   f.on_off("quiet", "No progress", group);
+  f.on_off("dry_run", "Load nothing; print memory and time that it would take (see wan plan)", group);
 }
 
 void add_upstream_flags(Flags& f) {
@@ -213,6 +215,7 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command) {
     o.save_file = f.filled("save_file");
     o.json = f.given("json");
     o.quiet = f.given("quiet");
+    o.dry_run = f.given("dry_run");
     default_checkpoint(o);
     note_without_effect(f, o);
     return o;

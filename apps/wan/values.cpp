@@ -71,6 +71,22 @@ std::pair<double, double> parse_guidance(const std::string& flag, const std::str
   return {parse_number(flag, text.substr(0, cut)), parse_number(flag, text.substr(cut + 1))};
 }
 
+int64_t parse_bytes(const std::string& flag, const std::string& text) {
+  const size_t cut = std::min(text.find_first_not_of("0123456789.+"), text.size());
+  std::string unit;
+  for (const char c : text.substr(cut))
+    if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  constexpr std::pair<const char*, double> units[] = {{"", 1},         {"b", 1},       {"kb", 1e3},     {"mb", 1e6},
+                                                      {"gb", 1e9},     {"tb", 1e12},   {"kib", 0x1p10}, {"mib", 0x1p20},
+                                                      {"gib", 0x1p30}, {"tib", 0x1p40}};
+  const auto* known = std::find_if(std::begin(units), std::end(units), [&](const auto& u) { return unit == u.first; });
+  double value = 0;
+  const bool number = whole(text.substr(0, cut), value) && std::isfinite(value);
+  if (!number || known == std::end(units) || value * known->second < 1 || value * known->second > 0x1p60)
+    throw UsageError(fmt::format("{} '{}': expected a size such as 12GB, 11.5GiB, 500MB or bytes", flag, text));
+  return static_cast<int64_t>(value * known->second);
+}
+
 std::string printable(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -25,6 +25,9 @@ std::pair<int, int> parse_size(const std::string& flag, const std::string& text)
 /// One number for both experts, or "LOW,HIGH": {low, high}.
 std::pair<double, double> parse_guidance(const std::string& flag, const std::string& text);
 
+/// "12GB", "12.5GiB", "500MB" or plain bytes: powers of 1000, or of 1024 with an i; in any case, a space is fine.
+int64_t parse_bytes(const std::string& flag, const std::string& text);
+
 /// Text that a terminal shows and does not obey: control characters other than newline and tab become \xNN.
 std::string printable(const std::string& text);
 /// Quoted for a POSIX shell where needed.

@@ -27,9 +27,10 @@ struct GenerationSpec {
   std::array<int64_t, 2> text_tokens{};  ///< of prompt and negative prompt; 0: as many as the model takes
   DType compute = DType::f32;
   bool cuda = false;
-  bool text_on_cpu = false;  ///< --t5_cpu
-  int threads = 1;           ///< of the CPU
-  int64_t bands = 1;         ///< row bands in which the VAE works
+  bool text_on_cpu = false;               ///< --t5_cpu
+  int threads = 1;                        ///< of the CPU
+  bool round_to_bf16 = false;             ///< --convert_model_dtype
+  const io::Checkpoint* files = nullptr;  ///< whose dtypes count; null: as the official files have them
 
   bool guided() const noexcept { return guidance_low != 1 || (two_experts && guidance_high != 1); }
   Shape latent() const;  ///< [z, F, h, w]

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <optional>
 #include <string>
 
 namespace wan::engine {
@@ -22,7 +23,34 @@ int cgroup_cpus() {
   return std::max(1, static_cast<int>(std::ceil(value / period)));
 }
 
+/// A file that holds one number; nullopt if it is not there or says "max".
+std::optional<int64_t> number_in(const char* path) {
+  std::ifstream file(path);
+  int64_t value = 0;
+  if (!(file >> value)) return std::nullopt;
+  return value;
+}
+
+/// A line such as "MemAvailable:  1234 kB" of /proc/meminfo or "inactive_file 1234" of memory.stat.
+int64_t field_of(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    int64_t value = 0;
+    if (word == name && file >> value) return value;
+  }
+  return 0;
+}
+
 }  // namespace
+
+int64_t usable_memory() noexcept {
+  const int64_t available = field_of("/proc/meminfo", "MemAvailable:") * 1024;
+  const auto limit = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
+  if (!limit || !used) return available;
+  const int64_t cache = field_of("/sys/fs/cgroup/memory.stat", "inactive_file");  // given up when it is wanted
+  return std::min(available, std::max<int64_t>(*limit - *used + cache, 0));
+}
 
 int usable_cpus() noexcept {
   cpu_set_t set;

@@ -11,7 +11,9 @@ constexpr Rates h100{"NVIDIA H100 80GB HBM3",
                      "cuBLASLt and cuDNN 9.19 (CUDA 13, PyTorch 2.11) on one H100 80GB, medians, 2026-11-23",
                      745 * tera,  // 707 to 810 over the models' shapes
                      580 * tera,  // 572 to 588 at 75,600 tokens and 40 heads, 560 to 622 at 27,280 and 24
-                     2.97 * tera};
+                     45 * tera,   // upstream's time embedding of every token
+                     2.97 * tera,
+                     1};
 
 struct ConvRate {
   int64_t channels;
@@ -25,9 +27,10 @@ constexpr ConvRate conv_rates[] = {{12, 20 * tera},   {96, 402 * tera},  {192, 6
 }  // namespace
 
 double Rates::conv(int64_t channels) const noexcept {
+  if (conv_scale == 0) return linear;
   for (const ConvRate& r : conv_rates)
-    if (channels <= r.channels) return r.rate;
-  return std::end(conv_rates)[-1].rate;
+    if (channels <= r.channels) return conv_scale * r.rate;
+  return conv_scale * std::end(conv_rates)[-1].rate;
 }
 
 const Rates* find_rates(const std::string& gpu) noexcept { return gpu == h100.gpu ? &h100 : nullptr; }
@@ -36,6 +39,7 @@ double floor_seconds(const Rates& rates, const ops::OpWork& work) noexcept {
   double rate = rates.linear;
   if (work.kind == ops::WorkKind::conv) rate = rates.conv(work.channels);
   if (work.kind == ops::WorkKind::self_attention || work.kind == ops::WorkKind::cross_attention) rate = rates.attention;
+  if (work.dtype == DType::f32) rate = rates.f32;
   return std::max(work.flop / rate, work.bytes / rates.copy);
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "wan/bench.h"
+#include "wan/plan.h"
 #include "wan/wan.h"
 
 namespace wan {
@@ -211,5 +212,46 @@ LoadReport run_load_bench(const BenchOptions& o) {
           .open_checkpoint_seconds = 0.125,
           .open_tokenizer_seconds = 0.125};
 }
+
+// What came, in a plan with round numbers: one strategy that fits, one that does not and one of a later version.
+PlanReport make_plan(const PlanOptions& o) {
+  PlanReport r;
+  r.task = o.engine.task.value_or(Task::t2v_A14B);
+  r.dimensions = o.engine.ckpt_dir.empty() ? "official" : o.engine.ckpt_dir.string();
+  r.width = o.request.width.value_or(1280);
+  r.height = o.request.height.value_or(720);
+  r.frames = o.request.frames.value_or(81);
+  r.steps = o.request.steps.value_or(40);
+  r.tokens = 75600;
+  r.guided = o.request.guidance_low.value_or(3) != 1;
+  r.device = o.gpu.empty() ? "CPU" : o.gpu;
+  r.gpus = o.gpu.empty() ? 0 : std::max(o.gpus, 1);
+  r.vram = o.vram.value_or(48'000'000'000);
+  r.ram = o.ram.value_or(0);
+  r.link = o.link;
+  r.link_bytes_per_second = 25e9;
+  const auto strategy = [](const char* name, bool available, bool fits) {
+    PlanStrategy s;
+    s.name = name;
+    s.available = available;
+    s.fits = fits;
+    s.gpu_peak = 45'100'000'000;
+    s.gpu_minimum = 6'400'000'000;
+    s.host_peak = 28'000'000'000;
+    s.step_seconds = 130.4;
+    s.total_seconds = 5220;
+    s.stages = {{Stage::load, 0, 0, 41.5}, {Stage::sample, 45'100'000'000, 28'000'000'000, 5160}};
+    return s;
+  };
+  r.strategies = {strategy("resident", true, false), strategy("streamed", true, true),
+                  strategy("guidance-parallel", false, true)};
+  r.chosen = 1;
+  r.why = "made up";
+  r.changes = {{"832x480", "--size 832*480", true, 4'000'000'000, 3'000'000'000, 30, 1200}};
+  r.notes = {"a note"};
+  return r;
+}
+
+std::vector<std::string> known_gpus() { return {"A40"}; }
 
 }  // namespace wan

@@ -1,0 +1,129 @@
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+
+namespace wan::engine {
+namespace {
+
+int64_t fixed_bytes(const GenerationSpec& spec) { return spec.cuda ? cuda_context_bytes : 0; }
+
+}  // namespace
+
+int64_t StagePeaks::most() const noexcept { return std::max({text, image, condition, sample, decode}); }
+
+const char* StagePeaks::tightest() const noexcept {
+  const int64_t peak = most();
+  if (peak == sample || peak == condition) return "sample";
+  if (peak == decode) return "decode";
+  return peak == image ? "image" : "text";
+}
+
+MemoryPlan::MemoryPlan(const GenerationSpec& spec)
+    : spec_(spec),
+      weights_(weight_bytes(spec.dimensions, spec.two_experts,
+                            {spec.compute, !spec.cuda, !spec.cuda || spec.text_on_cpu, spec.round_to_bf16},
+                            spec.files)),
+      stages_(dry_memory(spec)),
+      steps_(spec.decode_only ? ExpertSteps{} : expert_steps(spec)) {}
+
+StagePeaks MemoryPlan::other_stages(int64_t held_while_decoding) const {
+  const int64_t fixed = fixed_bytes(spec_);
+  StagePeaks peaks;
+  peaks.decode = fixed + weights_.decoder.outer + stages_.decode + held_while_decoding;
+  if (spec_.decode_only) return peaks;
+  const bool text_here = !(spec_.cuda && spec_.text_on_cpu);
+  // A block is converted as it is used; on a GPU the next one may arrive meanwhile.
+  const int64_t text_blocks = (spec_.cuda ? streaming_places : 1) * weights_.text.largest_block();
+  peaks.text = fixed + stages_.text + (text_here ? weights_.text.outer + text_blocks : 0);
+  if (spec_.image) peaks.image = fixed + stages_.image + weights_.encoder.outer;
+  const int64_t conditioning =
+      std::max(steps_.high > 0 ? weights_.high.conditioning : 0, steps_.low > 0 ? weights_.low.conditioning : 0);
+  peaks.condition = fixed + stages_.condition + conditioning;
+  return peaks;
+}
+
+StagePeaks MemoryPlan::host(const Placement& p) const {
+  if (!spec_.cuda) return p.device;
+  StagePeaks peaks;
+  const int64_t frames = 4 * spec_.width * spec_.height * 3 * (size_of(DType::f32) + 1);
+  peaks.text = staging_bytes;
+  if (spec_.text_on_cpu) peaks.text += weights_.text.outer + weights_.text.largest_block() + stages_.text_host;
+  peaks.image = peaks.condition = staging_bytes;
+  peaks.sample = staging_bytes + experts() * p.in_host * block_bytes();
+  peaks.decode = staging_bytes + frames;
+  return peaks;
+}
+
+int64_t MemoryPlan::block_bytes() const noexcept {
+  return std::max(weights_.high.largest_block(), weights_.low.largest_block());
+}
+
+int64_t MemoryPlan::experts() const noexcept { return (steps_.high > 0 ? 1 : 0) + (steps_.low > 0 ? 1 : 0); }
+
+Placement MemoryPlan::place_all() const {
+  const int64_t fixed = fixed_bytes(spec_);
+  const int64_t high = steps_.high > 0 ? weights_.high.all() : 0, low = steps_.low > 0 ? weights_.low.all() : 0;
+  Placement p;
+  p.fits = p.both_experts = p.kept_for_decode = true;
+  p.blocks = p.resident = static_cast<int64_t>(weights_.high.blocks.size());
+  p.places = p.blocks * experts();
+  p.device = other_stages(high + low);
+  // The second expert comes on top of the first one.
+  p.device.sample = fixed + std::max(high + stages_.high, high + low + (low > 0 ? stages_.low : 0));
+  if (spec_.cuda && low > 0) p.device.sample = fixed + high + low + std::max(stages_.high, stages_.low);
+  if (spec_.decode_only) p.device.sample = 0;
+  p.host = host(p);
+  return p;
+}
+
+Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget) const {
+  const int64_t block = block_bytes();
+  Placement p;
+  p.fits = true;
+  p.blocks = static_cast<int64_t>(weights_.high.blocks.size());
+  p.resident = std::clamp<int64_t>(resident, 0, p.blocks);
+  p.streamed = p.resident < p.blocks;
+  p.places = p.streamed ? std::min(p.resident + streaming_places, p.blocks) : p.blocks;
+  const int64_t room = std::max<int64_t>(host_budget - staging_bytes, 0) / std::max<int64_t>(experts() * block, 1);
+  p.in_host = std::min(p.blocks - p.resident, room);
+  p.from_disk = p.blocks - p.resident - p.in_host;
+  p.device = other_stages(0);
+  p.device.sample = fixed_bytes(spec_) + p.places * block +
+                    std::max(stages_.high + weights_.high.outer, stages_.low + weights_.low.outer);
+  if (spec_.decode_only) p.device.sample = 0;
+  p.host = host(p);
+  return p;
+}
+
+Placement MemoryPlan::place(int64_t budget, int64_t host_budget) const {
+  Placement all = place_all();
+  all.fits = all.device.most() <= budget;
+  if (!spec_.cuda || all.fits) return all;
+  const int64_t sample = all.device.sample;
+  all.kept_for_decode = false;
+  all.device = other_stages(0);
+  all.device.sample = sample;
+  all.fits = all.device.most() <= budget;
+  if (all.fits) return all;
+
+  Placement p = place_streamed(0, host_budget);
+  if (p.device.most() > budget) {
+    p.fits = false;
+    return p;
+  }
+  const int64_t more = (budget - p.device.sample) / std::max<int64_t>(block_bytes(), 1);  // places beside p's
+  return place_streamed(p.places + more >= p.blocks ? p.blocks : more, host_budget);
+}
+
+int64_t MemoryPlan::minimum() const { return (spec_.cuda ? place_streamed(0) : place_all()).device.most(); }
+
+MemoryPlan MemoryPlan::shared(int sequence, bool sharded) const {
+  MemoryPlan plan = *this;
+  for (int64_t* scratch : {&plan.stages_.high, &plan.stages_.low}) *scratch /= sequence;
+  if (sharded)
+    for (WeightBytes* expert : {&plan.weights_.high, &plan.weights_.low})
+      for (int64_t& block : expert->blocks) block /= sequence;
+  return plan;
+}
+
+}  // namespace wan::engine
