@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t shown_latent_frames = 3;  // later ones are like the third: the caches are full
 constexpr size_t shown_steps = 2;           // of an expert: scratch memory settles in the second
+constexpr int64_t shown_blocks = 2;         // of the text encoder and, with one more, of a transformer
 
 /// Addresses for the weights of W, in the dtype and layout that loading gives. Nobody counts them here.
 std::vector<Tensor> dry_tensors(std::span<const weights::WeightSpec> specs, DType compute) {
@@ -236,8 +237,10 @@ ExpertSteps expert_steps(const GenerationSpec& s) {
   return steps;
 }
 
-// As Generation runs its stages.
-StageBytes dry_memory(const GenerationSpec& s) {
+namespace {
+
+// As Generation runs its stages; with or without the VAE's.
+StageBytes run_stages(const GenerationSpec& s, bool vae) {
   StageBytes bytes;
   DryDevice device(dry_table(s.cuda), s.compute, s.threads);
   if (!s.decode_only) {
@@ -256,7 +259,7 @@ StageBytes dry_memory(const GenerationSpec& s) {
     OwnedTensor image;
     if (s.image) {
       OwnedTensor z(device.memory, DType::f32, latent_of(s, image_frames(s)));
-      dry_encode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), shown_latent_frames));
+      if (vae) dry_encode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), shown_latent_frames));
       image = s.task == Task::i2v_A14B ? pipeline::image_condition(device.ctx, z.tensor) : std::move(z);
     }
     bytes.image = device.take_peak();
@@ -264,6 +267,7 @@ StageBytes dry_memory(const GenerationSpec& s) {
     device.memory.reset_peak();
     dry_sample(s, device, text, image.tensor, bytes);
   }
+  if (!vae) return bytes;
   device.arena.release();
   device.memory.reset_peak();
   const OwnedTensor latent(device.memory, DType::f32, s.latent());
@@ -272,8 +276,25 @@ StageBytes dry_memory(const GenerationSpec& s) {
   return bytes;
 }
 
-DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers) {
-  Recorder recorder(dry_table(s.cuda), s.compute, s.threads);
+}  // namespace
+
+// Each block adds as much as the one before it.
+StageBytes dry_memory(const GenerationSpec& spec) {
+  GenerationSpec few = spec;
+  few.dimensions.t5.layers = std::min(shown_blocks, spec.dimensions.t5.layers);
+  const int64_t more = spec.dimensions.dit.layers - shown_blocks;
+  if (more < 2) return run_stages(few, true);
+  few.dimensions.dit.layers = shown_blocks;
+  StageBytes bytes = run_stages(few, true);
+  few.dimensions.dit.layers = shown_blocks + 1;
+  const StageBytes one_more = run_stages(few, false);
+  bytes.high += more * (one_more.high - bytes.high);
+  bytes.low += more * (one_more.low - bytes.low);
+  return bytes;
+}
+
+DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {
+  Recorder recorder(ops::dry_cuda_kernels(), s.compute, s.threads);  // its scratch costs the least time to find
   const auto run_clip = [&](Clip& clip, const Shape& latent, auto run) {
     clip.latent_frames = latent[1];
     const auto run_frames = [&](Work& work, int64_t frames) {
@@ -286,7 +307,12 @@ DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers) {
     if (latent[1] > 2) run_frames(clip.three, 3);
   };
   if (!s.decode_only) {
-    recorder.run(text_, [&](Context& ctx) { (void)dry_text(s, ctx); });
+    for (int layers = 1; layers <= 2; ++layers)
+      recorder.run(text_[layers - 1], [&](Context& ctx) {
+        GenerationSpec few = s;
+        few.dimensions.t5.layers = layers;
+        (void)dry_text(few, ctx);
+      });
     if (s.image) run_clip(image_, latent_of(s, image_frames(s)), dry_encode);
     GenerationSpec one = s;  // one expert and one prompt
     one.two_experts = false;
@@ -317,6 +343,11 @@ WorkSum DryWork::clip(const Clip& c) {
   if (c.latent_frames <= 2) return {{{1, &c.two}}};
   const auto later = static_cast<double>(c.latent_frames - 2);  // each as the third
   return {{{1 - later, &c.two}, {later, &c.three}}};
+}
+
+WorkSum DryWork::text() const {
+  const auto n = static_cast<double>(text_layers_);
+  return {{{2 - n, &text_[0]}, {n - 1, &text_[1]}}};
 }
 
 WorkSum DryWork::block() const {

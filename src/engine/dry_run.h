@@ -81,16 +81,16 @@ struct ExpertSteps {
 };
 ExpertSteps expert_steps(const GenerationSpec& spec);
 
-/// Runs every stage without computing: some milliseconds. Two steps of each expert and three latent frames of the VAE
-/// show the peak. Throws as the stages do.
+/// Runs every stage without computing: some milliseconds. Two steps of each expert, some blocks and three latent frames
+/// of the VAE show the peak. Throws as the stages do.
 StageBytes dry_memory(const GenerationSpec& spec);
 
 /// The work of each stage.
 class DryWork {
  public:
   explicit DryWork(const GenerationSpec& spec);
-  const Work& text() const noexcept { return text_; }  ///< of all prompts
-  WorkSum image() const { return clip(image_); }       ///< empty without an image
+  WorkSum text() const;                           ///< of all prompts
+  WorkSum image() const { return clip(image_); }  ///< empty without an image
   WorkSum decode() const { return clip(decode_); }
   WorkSum block() const;    ///< one block of one forward
   WorkSum outer() const;    ///< the rest of a forward and its step
@@ -103,8 +103,8 @@ class DryWork {
   };
   static WorkSum clip(const Clip& c);
 
-  int64_t layers_;
-  Work text_;
+  int64_t layers_, text_layers_;
+  Work text_[2];  // of one and two layers
   Clip image_, decode_;
   Work sample_[2][2];  // of one and two layers, one and two steps
 };
