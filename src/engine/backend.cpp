@@ -25,14 +25,4 @@ Backend make_backend(const std::string& device) {
   return cpu;
 }
 
-void check_capacity(const Backend& backend, int64_t weight_bytes) {
-  const auto gb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
-  require(
-      backend.capacity == 0 || weight_bytes <= backend.capacity, ErrorCode::out_of_memory,
-      "[GPU memory] the transformers of this checkpoint take {:.1f} GB here, and {} has {:.1f} GB; this version keeps "
-      "them there whole: use --dtype bf16 if it was f32, a smaller checkpoint (ti2v-5B takes 10 GB), a larger GPU, or "
-      "--device cpu",
-      gb(weight_bytes), backend.name, gb(backend.capacity));
-}
-
 }  // namespace wan::engine

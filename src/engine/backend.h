@@ -27,10 +27,6 @@ struct Backend {
 /// Error(device or unsupported) where a GPU is wanted but cannot be used, saying what was found and what is needed.
 Backend make_backend(const std::string& device);
 
-/// Throws Error(out_of_memory), before anything is loaded, if weights of so many bytes cannot fit into the GPU's
-/// memory.
-void check_capacity(const Backend& backend, int64_t weight_bytes);
-
 /// The first CUDA device; for make_backend. `memory` is null where there is none, so that "auto" can go on.
 Backend make_cuda_backend(bool required);
 

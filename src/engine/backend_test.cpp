@@ -10,24 +10,6 @@
 namespace wan::engine {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-
-TEST(Backend, WeightsThatCannotFitAreRefusedBeforeTheyAreLoaded) {
-  Backend gpu;
-  gpu.name = "GPU X";
-  gpu.capacity = 24'000'000'000;
-  EXPECT_NO_THROW(check_capacity(gpu, gpu.capacity));
-  EXPECT_NO_THROW(check_capacity(make_backend("cpu"), int64_t{1} << 50));
-  try {
-    check_capacity(gpu, 57'900'000'000);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::out_of_memory);
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("57.9 GB"), HasSubstr("GPU X has 24.0 GB"), HasSubstr("--device cpu")));
-  }
-}
-
 TEST(ModelsOnDisk, KnowsTheBytesOfItsTransformers) {
   const ModelsOnDisk two(test::golden_folder + "Wan2.2-T2V-A14B", {}), one(test::golden_folder + "Wan2.2-TI2V-5B", {});
   // The golden transformers are stored in float32; what only conditioning needs does not stay.

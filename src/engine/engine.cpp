@@ -1,6 +1,8 @@
 #include "core/error.h"
 #include "engine/backend.h"
+#include "engine/fit.h"
 #include "engine/generation.h"
+#include "engine/generation_spec.h"
 #include "engine/host.h"
 #include "engine/metadata.h"
 #include "io/metadata.h"
@@ -71,6 +73,18 @@ struct Engine::Impl {
     return found;
   }
 
+  engine::GenerationSpec spec_of(const engine::PreparedRequest& prepared) const {
+    return engine::generation_spec(
+        models, prepared,
+        {ctx.compute, backend.capacity > 0, options.t5_cpu, options.convert_model_dtype, ctx.threads});
+  }
+  /// Of the memory that computes.
+  engine::FitBudget budget() const {
+    const int64_t host = engine::usable_memory();
+    if (backend.capacity == 0) return {backend.name, host > 0 ? host : engine::MemoryPlan::no_limit, 0, 0};
+    return {backend.name, backend.capacity, 0, host};
+  }
+
   EngineOptions options;  // with the precision that `precision` left open
   engine::ModelsOnDisk models;
   engine::Backend backend;
@@ -93,8 +107,7 @@ Request Engine::prepare(const Request& request) const { return engine::prepare(i
 
 Result Engine::generate(const Request& request, const Hooks& hooks) {
   engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
-  if (prepared.request.latents.empty())
-    engine::check_capacity(impl_->backend, impl_->models.dit_bytes(impl_->ctx.compute));
+  engine::require_fit(engine::MemoryPlan(impl_->spec_of(prepared)), impl_->budget());
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
   std::optional<engine::SavedRun::Found> found;

@@ -134,7 +134,11 @@ std::vector<SpecChange> cheaper(const GenerationSpec& s) {
   return list;
 }
 
-PlanChange planned(const SpecChange& change, const PlanMachine& m) {
+PlanChange planned(const SpecChange& change, PlanMachine m) {
+  if (!change.spec.cuda && m.gpus > 0) {  // the CPU instead of the GPU
+    m.gpus = 0;
+    m.rates = cpu_rates(change.spec.threads);
+  }
   const MemoryPlan plan(change.spec);
   const TimeModel times(change.spec, m.rates, m.link);
   const Placement p = plan.place(m.budget() > 0 ? m.budget() : MemoryPlan::no_limit, m.host_budget());
@@ -150,6 +154,16 @@ std::string reason(const PlanReport& r) {
   if (s.name == "one expert at a time") return "one expert's weights fit into the GPU's memory, two do not";
   if (s.name == "decode only") return "only the VAE is needed";
   return fmt::format("the weights do not fit whole; blocks are copied while earlier ones compute: {}", s.note);
+}
+
+/// What brings a long request to about three minutes.
+std::string three_minutes(const PlanReport& r) {
+  constexpr double soon = 200;
+  if (r.chosen < 0 || r.strategies[static_cast<size_t>(r.chosen)].total_seconds <= soon) return {};
+  const auto fast =
+      std::ranges::find_if(r.changes, [](const PlanChange& c) { return c.fits && c.total_seconds <= soon; });
+  if (fast == r.changes.end()) return "no change in this list brings it to three minutes here";
+  return fmt::format("what brings it to about three minutes here: {} ({:.0f} s)", fast->flags, fast->total_seconds);
 }
 
 void describe(PlanReport& r, const GenerationSpec& s) {
@@ -223,8 +237,14 @@ PlanReport make_plan(const PlanOptions& o) {
   r.strategies = strategies(plan, times, m);
   r.chosen = choose(r.strategies);
   r.why = reason(r);
-  for (const SpecChange& change : cheaper(spec)) r.changes.push_back(planned(change, m));
+  if (r.chosen < 0)
+    for (const SpecChange& change : changes_that_fit(spec, {m.device, m.budget(), 0, m.gpus > 0 ? m.ram : 0}))
+      r.changes.push_back(planned(change, m));
+  for (const SpecChange& change : cheaper(spec))
+    if (std::ranges::find(r.changes, change.flags, &PlanChange::flags) == r.changes.end())
+      r.changes.push_back(planned(change, m));
   r.notes = found.notes;
+  if (const std::string note = three_minutes(r); !note.empty()) r.notes.push_back(note);
   r.notes.push_back(
       fmt::format("loading: files from a disk that gives {:.0f} GB/s; from the page cache it takes a tenth",
                   TimeModel::disk_bytes_per_second / 1e9));
