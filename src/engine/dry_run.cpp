@@ -14,7 +14,8 @@ namespace {
 
 constexpr int64_t shown_latent_frames = 3;  // later ones are like the third: the caches are full
 constexpr size_t shown_steps = 2;           // of an expert: scratch memory settles in the second
-constexpr int64_t shown_blocks = 2;         // of the text encoder and, with one more, of a transformer
+constexpr int64_t shown_blocks = 2;         // of the text encoder, where every block takes the same
+constexpr int64_t few_blocks = 8;           // of a transformer: keys and values add up, all else is small beside them
 
 /// Addresses for the weights of W, in the dtype and layout that loading gives. Nobody counts them here.
 std::vector<Tensor> dry_tensors(std::span<const weights::WeightSpec> specs, DType compute) {
@@ -38,7 +39,11 @@ class DryBlocks final : public weights::BlockSource {
  public:
   DryBlocks(std::vector<Tensor> tensors, int64_t blocks) : tensors_(std::move(tensors)), blocks_(blocks) {}
   int64_t blocks() const noexcept override { return blocks_; }
-  weights::Lease acquire(Context&, int64_t) override { return weights::Lease(tensors_); }
+  weights::Lease acquire(Context&, int64_t) override {
+    if (on_acquire) on_acquire();
+    return weights::Lease(tensors_);
+  }
+  std::function<void()> on_acquire;
 
  private:
   std::vector<Tensor> tensors_;
@@ -66,6 +71,7 @@ class DryExperts final : public pipeline::Experts {
   }
   const models::Dit& at_work(pipeline::Expert) override { return dit_.model; }
   void announce(pipeline::Expert) override {}
+  void on_acquire(std::function<void()> call) { dit_.blocks.on_acquire = std::move(call); }
 
  private:
   DryDit dit_;
@@ -175,14 +181,20 @@ void dry_sample(const GenerationSpec& s, DryDevice& device, const std::vector<Ow
   const int64_t making = missing * (2 * dit.freq_dim + 3 * dit.dim) * size_of(DType::f32);
 
   DryExperts experts(dit, ctx.compute);
-  std::optional<pipeline::Expert> at_work;
+  // What an expert leaves is gone before the next one's first block comes.
+  std::optional<pipeline::Expert> at_work, counted;
   const auto record = [&] {
-    int64_t& peak = at_work == pipeline::Expert::low ? bytes.low : bytes.high;
+    if (!counted) return;
+    int64_t& peak = *counted == pipeline::Expert::low ? bytes.low : bytes.high;
     peak = std::max(peak, device.take_peak());
   };
+  experts.on_acquire([&] {
+    if (counted == at_work) return;
+    record();
+    counted = at_work;
+  });
   pipeline::denoise(ctx, job, experts, latent.tensor, [&](int64_t, pipeline::Expert expert) {
     if (!at_work) bytes.condition = device.take_peak() + making;
-    if (at_work && *at_work != expert) record();
     at_work = expert;
   });
   record();
@@ -278,18 +290,18 @@ StageBytes run_stages(const GenerationSpec& s, bool vae) {
 
 }  // namespace
 
-// Each block adds as much as the one before it.
+// Each block of many adds as much as the one before it.
 StageBytes dry_memory(const GenerationSpec& spec) {
   GenerationSpec few = spec;
   few.dimensions.t5.layers = std::min(shown_blocks, spec.dimensions.t5.layers);
-  const int64_t more = spec.dimensions.dit.layers - shown_blocks;
-  if (more < 2) return run_stages(few, true);
-  few.dimensions.dit.layers = shown_blocks;
+  few.dimensions.dit.layers = std::min(few_blocks, spec.dimensions.dit.layers);
   StageBytes bytes = run_stages(few, true);
-  few.dimensions.dit.layers = shown_blocks + 1;
-  const StageBytes one_more = run_stages(few, false);
-  bytes.high += more * (one_more.high - bytes.high);
-  bytes.low += more * (one_more.low - bytes.low);
+  const int64_t more = spec.dimensions.dit.layers - few.dimensions.dit.layers;
+  if (more == 0) return bytes;
+  --few.dimensions.dit.layers;
+  const StageBytes one_less = run_stages(few, false);
+  bytes.high += more * (bytes.high - one_less.high);
+  bytes.low += more * (bytes.low - one_less.low);
   return bytes;
 }
 

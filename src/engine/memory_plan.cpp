@@ -69,8 +69,9 @@ Placement MemoryPlan::place_all() const {
   p.places = p.blocks * experts();
   p.device = other_stages(high + low);
   // The second expert comes on top of the first one.
-  p.device.sample = fixed + std::max(high + stages_.high, high + low + (low > 0 ? stages_.low : 0));
-  if (spec_.cuda && low > 0) p.device.sample = fixed + high + low + std::max(stages_.high, stages_.low);
+  const int64_t next = steps_.low > 0 ? weights_.low.outer : 0;
+  p.device.sample = fixed + std::max(high + next + stages_.high, high + low + (steps_.low > 0 ? stages_.low : 0));
+  if (spec_.cuda) p.device.sample = fixed + high + low + std::max(stages_.high, stages_.low);
   if (spec_.decode_only) p.device.sample = 0;
   p.host = host(p);
   return p;

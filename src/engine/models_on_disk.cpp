@@ -138,22 +138,6 @@ void ModelsOnDisk::read_generation_defaults() {
   if (read.has("sample_solver")) defaults_.solver = parse_solver(read.string("sample_solver"));
 }
 
-int64_t ModelsOnDisk::dit_bytes(DType compute) const {
-  int64_t total = 0;
-  const auto count = [&](const io::TensorIndex& index, const std::vector<weights::WeightSpec>& specs) {
-    for (const weights::WeightSpec& spec : specs)
-      total += spec.shape.numel() * size_of(weights::bound_dtype(spec.kind, index.at(spec.name).dtype, compute));
-  };
-  const auto count_dit = [&](const io::DitFiles& files, const models::DitConfig& config) {
-    const io::TensorIndex& index = files.tensors.get();
-    count(index, weights::specs_of<models::DitOuterWeights>(config, ""));
-    for (const auto& specs : dit_block_specs(config)) count(index, specs);
-  };
-  count_dit(files_.high_noise, high_);
-  if (files_.two_experts) count_dit(files_.low_noise, low_);
-  return total;
-}
-
 const io::TensorIndex& ModelsOnDisk::dit_files(pipeline::Expert expert) const {
   return (expert == pipeline::Expert::low ? files_.low_noise : files_.high_noise).tensors.get();
 }

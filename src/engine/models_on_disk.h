@@ -72,8 +72,6 @@ class ModelsOnDisk {
   int64_t width_step() const noexcept { return vae_.stride_s() * high_.patch[2]; }
   int64_t height_step() const noexcept { return vae_.stride_s() * high_.patch[1]; }
 
-  /// Of the transformers' weights in memory: of both experts, where there are two.
-  int64_t dit_bytes(DType compute) const;
   /// The largest block of the transformers, as the device has it.
   int64_t block_place_bytes(DType compute) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
