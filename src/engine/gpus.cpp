@@ -146,17 +146,17 @@ Link pcie(int generation, int lanes) {
 const std::vector<GpuModel>& gpu_models() { return table; }
 
 const GpuModel* find_gpu_model(const std::string& name) {
-  const std::string wanted = plain(name);
+  std::vector<std::string> words;
+  for (size_t at = 0; at < name.size();) {
+    const size_t end = std::min(name.find_first_of(" -_", at), name.size());
+    words.push_back(plain(name.substr(at, end - at)));
+    at = end + 1;
+  }
+  const std::string all = plain(name);
   for (const GpuModel& gpu : table)
-    if (wanted == plain(gpu.name)) return &gpu;
-  // "rtxa6000" has no "a600", "a40" is not in "a4000": a word must not go on with a digit.
+    if (all == plain(gpu.name)) return &gpu;
   const auto has = [&](const std::string& word) {
-    if (word.empty()) return true;
-    const size_t at = wanted.find(word);
-    if (at == std::string::npos) return false;
-    const size_t end = at + word.size();
-    return end == wanted.size() || std::isdigit(static_cast<unsigned char>(wanted[end])) == 0 ||
-           std::isdigit(static_cast<unsigned char>(word.back())) == 0;
+    return word.empty() || std::find(words.begin(), words.end(), word) != words.end();
   };
   for (const GpuModel& gpu : table)
     if (has(gpu.words[0]) && has(gpu.words[1])) return &gpu;
