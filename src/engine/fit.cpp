@@ -10,12 +10,23 @@ namespace {
 
 int64_t needs(const GenerationSpec& spec) { return MemoryPlan(spec).minimum(); }
 
-/// The largest n in [1, last) for which make(n) fits; 0 if none does. What make(n) needs must grow with n.
-int64_t largest_that_fits(int64_t last, int64_t budget, const std::function<GenerationSpec(int64_t)>& make) {
-  int64_t fits = 0, too_much = last;
-  while (too_much - fits > 1) {
-    const int64_t middle = (fits + too_much) / 2;
-    (needs(make(middle)) <= budget ? fits : too_much) = middle;
+/// The largest n in [1, last) for which make(n) fits; 0 if none does. What make(n) needs grows about as n to the power
+/// of `power`, so that few plans find it; `last_needs` is that of make(last), which does not fit.
+int64_t largest_that_fits(int64_t last, int64_t last_needs, double power, int64_t budget,
+                          const std::function<GenerationSpec(int64_t)>& make) {
+  constexpr int guesses = 6;  // then halves
+  if (last <= 1) return 0;
+  int64_t fits = 1, too_much = last, fits_needs = needs(make(1)), too_much_needs = last_needs;
+  if (fits_needs > budget) return 0;
+  for (int i = 0; too_much - fits > 1; ++i) {
+    const double low = std::pow(static_cast<double>(fits), power),
+                 high = std::pow(static_cast<double>(too_much), power);
+    const double share = static_cast<double>(budget - fits_needs) / static_cast<double>(too_much_needs - fits_needs);
+    const auto guess = static_cast<int64_t>(std::pow(low + share * (high - low), 1 / power));
+    const int64_t n = i < guesses ? std::clamp(guess, fits + 1, too_much - 1) : (fits + too_much) / 2;
+    const int64_t taken = needs(make(n));
+    (taken <= budget ? fits : too_much) = n;
+    (taken <= budget ? fits_needs : too_much_needs) = taken;
   }
   return fits;
 }
@@ -79,7 +90,8 @@ std::vector<SpecChange> changes_that_fit(const GenerationSpec& spec, const FitBu
     change.spec.text_on_cpu = true;
     try_one(std::move(change), budget.bytes);
   }
-  if (const int64_t all = needs(spec); budget.capacity >= all && !enough()) {
+  const int64_t all = needs(spec);
+  if (budget.capacity >= all && !enough()) {
     const int64_t tenths = (all + 99'999'999) / 100'000'000;  // of a GB, rounded up
     found.push_back(
         {"a larger budget", fmt::format("--{} {}.{}GB", spec.cuda ? "vram" : "ram", tenths / 10, tenths % 10), spec});
@@ -90,21 +102,22 @@ std::vector<SpecChange> changes_that_fit(const GenerationSpec& spec, const FitBu
     try_one(std::move(change), budget.bytes);
   }
   if (!spec.decode_only) {
-    const int64_t latent_frames = spec.latent()[1], side = side_steps(spec);
-    const int64_t frames = enough() ? 0 : largest_that_fits(latent_frames, budget.bytes, [&](int64_t n) {
-      return with_latent_frames(spec, n);
-    });
-    if (frames > 0) found.push_back(frames_change(spec, with_latent_frames(spec, frames)));
-    const int64_t smaller =
-        enough() ? 0 : largest_that_fits(side, budget.bytes, [&](int64_t n) { return with_side(spec, n); });
-    if (smaller > 0) found.push_back(size_change(spec, with_side(spec, smaller)));
-    if (frames == 0 && smaller == 0 && !enough()) {
-      const GenerationSpec few = with_latent_frames(spec, 1);
-      const int64_t both = largest_that_fits(side, budget.bytes, [&](int64_t n) { return with_side(few, n); });
+    const auto fewer = [&](int64_t n) { return with_latent_frames(spec, n); };
+    const auto smaller = [&](int64_t n) { return with_side(spec, n); };
+    const auto search = [&](int64_t last, double power, const auto& make) {
+      return enough() ? 0 : largest_that_fits(last, all, power, budget.bytes, make);
+    };
+    const int64_t frames = search(spec.latent()[1], 1, fewer);
+    if (frames > 0) found.push_back(frames_change(spec, fewer(frames)));
+    const int64_t side = search(side_steps(spec), 2, smaller);
+    if (side > 0) found.push_back(size_change(spec, smaller(side)));
+    if (frames == 0 && side == 0) {
+      const GenerationSpec few = fewer(1);  // a single frame does not fit in this size
+      const int64_t both = search(side_steps(spec), 2, [&](int64_t n) { return with_side(few, n); });
       if (both > 0) {
         SpecChange change = size_change(spec, with_side(few, both));
-        change.what += fmt::format(", and {} frame instead of {}", few.frames, spec.frames);
-        change.flags += fmt::format(" --frame_num {}", few.frames);
+        change.what += fmt::format(", and 1 frame instead of {}", spec.frames);
+        change.flags += " --frame_num 1";
         found.push_back(std::move(change));
       }
     }

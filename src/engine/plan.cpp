@@ -162,8 +162,8 @@ std::string three_minutes(const PlanReport& r) {
   if (r.chosen < 0 || r.strategies[static_cast<size_t>(r.chosen)].total_seconds <= soon) return {};
   const auto fast =
       std::ranges::find_if(r.changes, [](const PlanChange& c) { return c.fits && c.total_seconds <= soon; });
-  if (fast == r.changes.end()) return "no change in this list brings it to three minutes here";
-  return fmt::format("what brings it to about three minutes here: {} ({:.0f} s)", fast->flags, fast->total_seconds);
+  if (fast == r.changes.end()) return "no change in this list brings it to about three minutes here";
+  return fmt::format("about three minutes here: {} ({:.0f} s)", fast->flags, fast->total_seconds);
 }
 
 void describe(PlanReport& r, const GenerationSpec& s) {

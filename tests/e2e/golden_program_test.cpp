@@ -212,5 +212,67 @@ TEST_F(GoldenProgram, BenchRefusesWhatNoModelCanHave) {
   }
 }
 
+TEST_F(GoldenProgram, WhatCannotFitIsRefusedWithChangesThatMakeItFit) {
+  const Outcome o = start(t2v({"--size", "16384*16384", "--frame_num", "81", "--save_file", "o.mp4"}));
+  EXPECT_EQ(o.status, 1);
+  EXPECT_EQ(o.out, "");
+  EXPECT_THAT(o.err, AllOf(HasSubstr("[memory] 16384x16384 with 81 frames"), HasSubstr("the host's memory"),
+                           HasSubstr("--size ")));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST_F(GoldenProgram, PlansAreCompleteJson) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"--gpu", "A40:2", "--vram", "46GB", "--ram", "64GB", "--link", "pcie4"},
+      {"--gpu", "RTX3090", "--vram", "1GB"},
+      {"--gpu", "B200:8", "--task", "i2v-A14B", "--link", "nvlink"},
+      {"--task", "ti2v-5B", "--image", "--gpu", "RTX4090", "--vram", "6GB"},
+      {"--device", "cpu", "--size", "64*64", "--frame_num", "1"},
+      {"--device", "cpu", "--ckpt_dir", kGolden + "Wan2.2-I2V-A14B", "--size", "96*64", "--frame_num", "9"}};
+  for (const auto& more : commands) {
+    std::vector<std::string> all = {WAN_PROGRAM, "plan", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome o = start(all);
+    ASSERT_EQ(o.status, 0) << o.err;
+    const json plan = json::parse(o.out);
+    for (const char* key : {"task", "device", "vram_bytes", "ram_bytes", "why", "notes", "tokens", "file_bytes"})
+      EXPECT_TRUE(plan.contains(key)) << key;
+    for (const json& s : plan.at("strategies")) {
+      double seconds = 0;
+      int64_t gpu = 0, host = 0;
+      for (const json& stage : s.at("stages")) {
+        seconds += stage.at("seconds").get<double>();
+        gpu = std::max(gpu, stage.at("gpu_bytes").get<int64_t>());
+        host = std::max(host, stage.at("host_bytes").get<int64_t>());
+      }
+      EXPECT_NEAR(seconds, s.at("total_seconds").get<double>(), 1e-6 * seconds);
+      EXPECT_EQ(gpu, s.at("gpu_peak_bytes").get<int64_t>()) << s.at("name");
+      EXPECT_EQ(host, s.at("host_peak_bytes").get<int64_t>()) << s.at("name");
+    }
+    const int chosen = plan.at("chosen");
+    for (const json& change : plan.at("changes")) {
+      EXPECT_GT(change.at("total_seconds").get<double>(), 0) << change;
+    }
+    if (chosen >= 0) {
+      EXPECT_TRUE(plan.at("strategies").at(static_cast<size_t>(chosen)).at("fits").get<bool>());
+    }
+    all.erase(all.begin() + 2);  // the tables
+    const Outcome tables = start(all);
+    EXPECT_EQ(tables.status, 0);
+    for (const std::string& line : tables.lines()) {
+      EXPECT_TRUE(line.size() <= 100 || line.find(kGolden) != std::string::npos) << line;
+    }
+  }
+}
+
+TEST_F(GoldenProgram, ADryRunTellsTheSameAsThePlanOfTheCheckpoint) {
+  const Outcome dry = start(t2v({"--size", "96*64", "--dry_run", "--json"}));
+  ASSERT_EQ(dry.status, 0) << dry.err;
+  const Outcome plan = start({WAN_PROGRAM, "plan", "--ckpt_dir", kGolden + "Wan2.2-T2V-A14B", "--size", "96*64",
+                              "--frame_num", "9", "--threads", "2", "--json"});
+  EXPECT_EQ(json::parse(dry.out).at("strategies"), json::parse(plan.out).at("strategies"));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace wan::e2e

@@ -48,7 +48,7 @@ TEST_F(Program, VersionAndHelp) {
   EXPECT_EQ(version.out, "wan 0.0.test\n");
   const Outcome help = wan({"--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show"), HasSubstr("bench")));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show"), HasSubstr("bench"), HasSubstr("plan")));
   const Outcome generate_help = wan({"generate", "--help"});
   EXPECT_EQ(generate_help.status, 0);
   EXPECT_THAT(generate_help.out,
@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(Program, WhatIsMissingIsNamed) {
   const Outcome none = wan({});
   EXPECT_EQ(none.status, 2);
-  EXPECT_THAT(none.err, HasSubstr("expected generate, show or bench"));
+  EXPECT_THAT(none.err, HasSubstr("expected generate, show, bench or plan"));
   const Outcome task = wan({"generate", "--prompt", "x", "--task", "i2v-A14B"});
   EXPECT_EQ(task.status, 2);
   EXPECT_THAT(task.err, HasSubstr("--ckpt_dir is missing"));
@@ -381,6 +381,63 @@ TEST_F(Program, BenchOfLoadingPrintsRatesAndStartUp) {
   const Outcome nowhere = wan({"bench", "--what", "load"});
   EXPECT_EQ(nowhere.status, 2);
   EXPECT_THAT(nowhere.err, HasSubstr("--ckpt_dir is missing"));
+}
+
+TEST_F(Program, PlanPrintsTablesOrOneJsonObject) {
+  const Outcome table = wan({"plan", "--gpu", "A40:2", "--vram", "46GB", "--ram", "64GiB", "--link", "pcie4"});
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_EQ(table.err, "");
+  EXPECT_THAT(
+      table.out,
+      AllOf(HasSubstr("t2v-A14B, 1280x720, 81 frames, 40 steps with guidance"), HasSubstr("2 x A40, 46.0 GB each"),
+            HasSubstr("host 68.7 GB"), HasSubstr("estimates"), ContainsRegex("  resident .* no fit\n"),
+            ContainsRegex("> streamed +45.1 GB +6.4 GB +28.0 GB +2m10s +1h27m\n"),
+            ContainsRegex("not in this version yet.*\n  guidance-parallel"),
+            ContainsRegex("sample +45.1 GB +28.0 GB +1h26m\n"),
+            ContainsRegex("832x480 +4.0 GB +3.0 GB +30.0 s +20m00s\n +--size 832"), HasSubstr("a note\n")));
+  for (const std::string& line : table.lines()) EXPECT_LE(line.size(), 100u) << line;
+
+  const json object = json::parse(wan({"plan", "--gpu", "A40", "--vram", "1500MB", "--json"}).out);
+  EXPECT_EQ(object.at("vram_bytes"), 1'500'000'000);
+  EXPECT_EQ(object.at("gpus"), 1);
+  EXPECT_EQ(object.at("chosen"), 1);
+  const json strategy = object.at("strategies").at(1);
+  EXPECT_EQ(strategy.at("gpu_peak_bytes"), 45'100'000'000);
+  EXPECT_EQ(strategy.at("stages").at(1).at("stage"), "sample");
+  EXPECT_EQ(object.at("changes").at(0).at("flags"), "--size 832*480");
+}
+
+TEST_F(Program, PlanRefusesWhatItCannotRead) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--vram", "12"}, ""},
+      {{"--vram", "12GX"}, "such as 12GB, 11.5GiB, 500MB"},
+      {{"--vram", "GB"}, "such as 12GB"},
+      {{"--vram", "-3GB"}, "such as 12GB"},
+      {{"--ram", "0"}, "such as 12GB"},
+      {{"--ram", "1e30TB"}, "such as 12GB"},
+      {{"--gpu", "A40:0"}, "1 to 64 GPUs"},
+      {{"--gpu", "A40:two"}, "expected an integer"},
+      {{"--gpu", ":2"}, "such as A40 or A40:2"},
+      {{"--gpu", ""}, "is empty"},
+      {{"--gpus", "2"}, "did you mean --gpu?"},
+      {{"--task", "s2v-14B"}, "s2v-14B"}};
+  for (const auto& [arguments, says] : cases) {
+    std::vector<std::string> all = {"plan"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Outcome o = wan(all);
+    EXPECT_EQ(o.status, *says == 0 ? 0 : 2) << o.err;
+    EXPECT_THAT(o.err, HasSubstr(says));
+  }
+  EXPECT_THAT(wan({"plan", "--help"}).out,
+              AllOf(HasSubstr("Usage: wan plan"), HasSubstr("Examples:"), HasSubstr("A40:2"), HasSubstr("RTX5090")));
+}
+
+TEST_F(Program, ADryRunPlansTheRequestAndMakesNothing) {
+  const Outcome o = generate({"--prompt", "x", "--size", "64*32", "--sample_steps", "7", "--dry_run"});
+  ASSERT_EQ(o.status, 0) << o.err;
+  EXPECT_THAT(o.out, AllOf(HasSubstr("64x32, 81 frames, 7 steps"), HasSubstr("It takes: streamed")));
+  EXPECT_THAT(folder.names(), testing::IsEmpty());
+  EXPECT_EQ(json::parse(generate({"--prompt", "x", "--dry_run", "--json"}).out).at("dimensions"), ".");
 }
 
 TEST_F(Program, AClosedStdoutIsAnErrorNotADeath) {
