@@ -1,7 +1,7 @@
 """Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, a base transformer for all noise levels,
 and from it the T2V experts and the TI2V model.
 
-    python train.py --out work                      everything, in about 27 minutes on one H100
+    python train.py --out work                      everything, in about 26 minutes on one H100
     python train.py --out work --stage NAME         one stage; --seconds or --steps: another length
 
 A stage needs what the earlier ones left in the folder, resumes where it was stopped, and is skipped when it is done.
