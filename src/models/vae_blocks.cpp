@@ -24,6 +24,24 @@ constexpr ConvShape double_space{{1, 1, 1}, 1, 1, 1, 1, false, true};
 int64_t time_factor(const VaeStage& s) { return s.time ? 2 : 1; }
 int64_t space_factor(const VaeStage& s) { return s.resample ? 2 : 1; }
 
+Shape with_rows(Shape shape, int64_t rows) {
+  shape[1] = rows;
+  return shape;
+}
+
+// The next frame of a convolution over three frames and three rows, and the rows of it that are not zeros beyond the
+// edges of the image. Nobody writes to those: a band's windows are zeros at first.
+struct NextFrame {
+  Tensor frame, rows;
+};
+
+NextFrame next_frame(Context& ctx, const RowBand& band, FrameWindow& window, FramePools& pools, DType dtype,
+                     const Shape& rows) {
+  const int64_t above = band.zeros_above();
+  const Tensor frame = window.next(ctx, pools, dtype, with_rows(rows, above + rows[1] + band.zeros_below()));
+  return {frame, frame.slice(1, above, rows[1])};
+}
+
 // The residual blocks of a stage on one frame, x to y. x is overwritten unless `keep`. Results alternate between y and
 // one other place, so that the last one is y.
 void residual_blocks_of_frame(Context& ctx, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
@@ -33,9 +51,26 @@ void residual_blocks_of_frame(Context& ctx, const VaeStageWeights& w, VaeStageSt
     const bool to_y = (w.blocks.size() - i) % 2 == 1;
     if (!to_y && !other) other = i > 0 && !keep && x.shape == y.shape ? x : ctx.make(y.dtype, y.shape);
     const Tensor next = to_y ? y : other;
-    residual_block(ctx, w.blocks[i], state.blocks[i], pools, now, next);
+    residual_block(ctx, w.blocks[i], {}, state.blocks[i], pools, now, next);
     now = next;
   }
+}
+
+// The same on a band of one frame; each block's result makes place for the rows that the next one needs of the band
+// before. x stays.
+void residual_blocks_of_band(Context& ctx, const VaeStageWeights& w, const RowBand& band, VaeStageState& state,
+                             FramePools& pools, const Tensor& x, const Tensor& y) {
+  const auto scope = ctx.arena->scope();
+  const int64_t kept = band.kept(block_reach);
+  Tensor now = x;
+  for (size_t i = 0; i + 1 < w.blocks.size(); ++i) {
+    const int64_t rows = band.conv_rows(band.conv_rows(now.dim(1) - kept));
+    const Tensor next = ctx.make(y.dtype, with_rows(y.shape, kept + rows));
+    residual_block(ctx, w.blocks[i], band, state.blocks[i], pools, now, next.slice(1, kept, rows));
+    state.blocks[i + 1].input.pass(ctx, band, next);
+    now = next;
+  }
+  residual_block(ctx, w.blocks.back(), band, state.blocks.back(), pools, now, y);
 }
 
 // The same for a chunk, frame by frame: the windows make that equal, and scratch is that of one frame.
@@ -63,15 +98,51 @@ VaeState::VaeState(const std::vector<VaeStage>& config) : stages(config.size()) 
   for (size_t i = 0; i < config.size(); ++i) stages[i].blocks.resize(static_cast<size_t>(config[i].blocks));
 }
 
+void VaeState::keep_rows(const std::vector<VaeStage>& config, bool shortcut, int64_t latent_frames) {
+  int64_t frames = latent_frames;
+  for (size_t i = 0; i < config.size(); ++i) {
+    stages[i].input = KeptRows(frames, up_reach(config[i], shortcut));
+    stages[i].space = KeptRows(frames, 1);
+    for (VaeResidualState& block : stages[i].blocks) {
+      block.input = KeptRows(frames, block_reach);
+      block.inner = KeptRows(frames, block_reach);
+    }
+    if (config[i].time) frames = 2 * frames - 1;
+  }
+  head_input = KeptRows(frames, block_reach);
+}
+
+void VaeState::start_band() {
+  pools = {};
+  head = {};
+  head_input.start_band();
+  for (VaeStageState& s : stages) {
+    for (VaeResidualState& block : s.blocks) {
+      block.conv1 = {};
+      block.conv2 = {};
+      block.input.start_band();
+      block.inner.start_band();
+    }
+    s.time = {};
+    s.input.start_band();
+    s.space.start_band();
+  }
+  first = true;
+}
+
 int64_t VaeState::bytes() const noexcept {
-  int64_t total = pools.bytes();
-  for (const VaeStageState& s : stages) total += s.time.bytes();
+  int64_t total = pools.bytes() + head_input.bytes();
+  for (const VaeStageState& s : stages) {
+    total += s.time.bytes() + s.input.bytes() + s.space.bytes();
+    for (const VaeResidualState& block : s.blocks) total += block.input.bytes() + block.inner.bytes();
+  }
   return total;
 }
 
-void causal_conv(Context& ctx, const ConvWeights& w, FrameWindow& window, const Tensor& next, const Tensor& y,
-                 const Tensor& residual) {
+void causal_conv(Context& ctx, const ConvWeights& w, const RowBand& band, FrameWindow& window, const Tensor& next,
+                 const Tensor& y, const Tensor& residual) {
   ConvShape shape = ConvShape::same(w.weight.dim(2));
+  if (!band.whole()) shape.pad_top = shape.pad_bottom = 0;
   shape.newest_first = window.newest_first();
   ops::conv_into(ctx, next, window.history(), w.weight, w.bias, shape, y, residual);
   window.push(ctx);
@@ -81,7 +152,7 @@ void causal_conv_of(Context& ctx, const ConvWeights& w, FrameWindow& window, Fra
                     const Tensor& y) {
   const Tensor next = window.next(ctx, pools, x.dtype, x.shape);
   ops::copy(ctx, x, next);
-  causal_conv(ctx, w, window, next, y);
+  causal_conv(ctx, w, {}, window, next, y);
 }
 
 Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t rows) {
@@ -91,15 +162,20 @@ Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t ro
   return y.view({x.dim(0), x.dim(1), x.dim(2), out});
 }
 
-void residual_block(Context& ctx, const VaeResidualWeights& w, VaeResidualState& state, FramePools& pools,
-                    const Tensor& x, const Tensor& y) {
+void residual_block(Context& ctx, const VaeResidualWeights& w, const RowBand& band, VaeResidualState& state,
+                    FramePools& pools, const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
-  const Tensor first = state.conv1.next(ctx, pools, x.dtype, x.shape);
-  ops::channel_norm_into(ctx, x, w.norm1, true, first);
-  causal_conv(ctx, w.conv1, state.conv1, first, y);
-  const Tensor second = state.conv2.next(ctx, pools, y.dtype, y.shape);
-  ops::channel_norm_into(ctx, y, w.norm2, true, second);
-  causal_conv(ctx, w.conv2, state.conv2, second, y, w.shortcut.weight ? pointwise(ctx, w.shortcut, x) : x);
+  const int64_t kept = band.kept(block_reach), rows = band.conv_rows(x.dim(1) - kept);
+  const NextFrame first = next_frame(ctx, band, state.conv1, pools, x.dtype, x.shape);
+  ops::channel_norm_into(ctx, x, w.norm1, true, first.rows);
+  const Tensor h = band.whole() ? y : ctx.make(y.dtype, with_rows(y.shape, rows));
+  causal_conv(ctx, w.conv1, band, state.conv1, first.frame, h);
+  const NextFrame second = next_frame(ctx, band, state.conv2, pools, y.dtype, with_rows(y.shape, kept + rows));
+  ops::channel_norm_into(ctx, h, w.norm2, true, second.rows.slice(1, kept, rows));
+  state.inner.pass(ctx, band, second.rows);
+  const Tensor same = x.slice(1, 0, y.dim(1));  // as high in the image as y
+  causal_conv(ctx, w.conv2, band, state.conv2, second.frame, y,
+              w.shortcut.weight ? pointwise(ctx, w.shortcut, same) : same);
 }
 
 void attention_block(Context& ctx, const VaeAttentionWeights& w, const Tensor& x) {
@@ -121,21 +197,22 @@ void attention_block(Context& ctx, const VaeAttentionWeights& w, const Tensor& x
 void middle_blocks(Context& ctx, const VaeMiddleWeights& w, VaeState& state, const Tensor& x) {
   const auto scope = ctx.arena->scope();
   const Tensor h = ctx.make(x.dtype, x.shape);
-  residual_block(ctx, w.before, state.before, state.pools, x, h);
+  residual_block(ctx, w.before, {}, state.before, state.pools, x, h);
   attention_block(ctx, w.attention, h);
-  residual_block(ctx, w.after, state.after, state.pools, h, x);
+  residual_block(ctx, w.after, {}, state.after, state.pools, h, x);
 }
 
-void head(Context& ctx, const VaeHeadWeights& w, FrameWindow& window, FramePools& pools, const Tensor& x,
-          const Tensor& y) {
-  const Tensor next = window.next(ctx, pools, x.dtype, x.shape);
-  ops::channel_norm_into(ctx, x, w.norm, true, next);
-  causal_conv(ctx, w.conv, window, next, y);
+void head(Context& ctx, const VaeHeadWeights& w, const RowBand& band, FrameWindow& window, FramePools& pools,
+          const Tensor& x, const Tensor& y) {
+  const NextFrame next = next_frame(ctx, band, window, pools, x.dtype, x.shape);
+  ops::channel_norm_into(ctx, x, w.norm, true, next.rows);
+  causal_conv(ctx, w.conv, band, window, next.frame, y);
 }
 
 Shape up_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
   const int64_t t = run.first ? 1 : time_factor(run.stage), s = space_factor(run.stage);
-  return {x[0] * t, x[1] * s, x[2] * s, channels};
+  const int64_t rows = x[1] - run.band.kept(up_reach(run.stage, run.shortcut));
+  return {x[0] * t, up_rows(run.stage, run.band, rows), x[2] * s, channels};
 }
 
 Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
@@ -146,19 +223,35 @@ Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
 void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
               const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
-  if (!run.stage.resample) {
-    residual_blocks(ctx, w, state, pools, x, false, y);
-    return;
-  }
-  Tensor h = residual_blocks(ctx, w, state, pools, x, run.shortcut);
+  const RowBand& band = run.band;
+  const int64_t reach = band.kept(up_reach(run.stage, run.shortcut));
+  const auto blocks_into = [&](const Tensor& to, bool keep) {
+    if (band.whole()) return residual_blocks(ctx, w, state, pools, x, keep, to);
+    const int64_t unseen = reach - band.kept(block_reach);  // only the shortcut reaches there
+    residual_blocks_of_band(ctx, w, band, state, pools, x.slice(1, unseen, x.dim(1) - unseen), to);
+  };
+  if (!run.stage.resample) return blocks_into(y, false);
+
+  const int64_t kept = band.kept(1), rows = block_rows(run.stage, band, x.dim(1) - reach);
+  Tensor h = ctx.make(x.dtype, {x.dim(0), kept + rows, x.dim(2), run.stage.out});
+  blocks_into(h.slice(1, kept, rows), run.shortcut);
+  state.space.pass(ctx, band, h);
   if (run.stage.time && !run.first) {
     const Tensor pairs = ctx.make(h.dtype, {h.dim(0), h.dim(1), h.dim(2), 2 * h.dim(3)});
     ops::conv_into(ctx, h, state.time.history(), w.time.weight, w.time.bias, ConvShape::same(1), pairs);
     state.time.push(ctx, h);
     h = ops::interleave_time(ctx, pairs);
   }
-  ops::conv_into(ctx, h, {}, w.space.weight, w.space.bias, double_space, y);
-  if (run.shortcut) ops::add_dup_up(ctx, y, x, time_factor(run.stage), 2, run.first);
+  ConvShape shape = double_space;
+  if (!band.top) shape.pad_top = 0;
+  if (!band.bottom) shape.pad_bottom = 0;
+  const int64_t factor = time_factor(run.stage), dropped = run.first ? factor - 1 : 0;
+  const int64_t at_once = band.whole() ? h.dim(0) : 1;
+  for (int64_t t = 0; t < h.dim(0); t += at_once) {
+    const Tensor part = y.slice(0, t, at_once);
+    ops::conv_into(ctx, h.slice(0, t, at_once), {}, w.space.weight, w.space.bias, shape, part);
+    if (run.shortcut) ops::add_dup_up_part(ctx, part, x, factor, 2, dropped + t, kept);
+  }
 }
 
 void down_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,

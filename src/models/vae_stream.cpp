@@ -20,29 +20,52 @@ int64_t next_width(const std::vector<VaeStage>& stages, size_t i) {
   return stages[i].resample ? stages[i + 1].in : stages[i].out;
 }
 
-// Announces the frames that the convolutions over three frames will keep; `frame` [1, H, W, C] is the first one's
-// input.
-void expect_frames(FramePools& pools, const std::vector<VaeStage>& stages, bool up, Shape frame) {
+// Announces the frames that the convolutions over three frames will keep. `frame` [1, H, W, C] is the first one's
+// input, here and below.
+void expect_middle(FramePools& pools, const Shape& frame, int64_t channels) {
+  constexpr int64_t middle = 4;  // two residual blocks
+  pools.expect(frame, 1);
+  pools.expect({frame[0], frame[1], frame[2], channels}, middle);
+}
+
+// Frames of the decoder's stages and head, in rows of `band`: frame[1] without those kept of the band before.
+void expect_up(FramePools& pools, const std::vector<VaeStage>& stages, const RowBand& band, Shape frame) {
+  const int64_t more = band.kept(block_reach) + band.zeros_above() + band.zeros_below();
+  const auto expect = [&](int64_t channels) { pools.expect({frame[0], frame[1] + more, frame[2], channels}, 1); };
+  for (const VaeStage& s : stages) {
+    for (int64_t i = 0; i < 2 * s.blocks; ++i) {
+      expect(i == 0 ? s.in : s.out);
+      frame[1] = band.conv_rows(frame[1]);
+    }
+    if (!s.resample) continue;
+    frame[1] = band.doubled_rows(frame[1]);
+    frame[2] *= 2;
+  }
+  expect(stages.back().out);
+}
+
+void expect_down(FramePools& pools, const std::vector<VaeStage>& stages, Shape frame) {
   const auto expect = [&](int64_t channels, int64_t windows) {
     frame[3] = channels;
     pools.expect(frame, windows);
   };
-  constexpr int64_t middle = 4;  // two residual blocks
   expect(frame[3], 1);
-  if (up) expect(stages.front().in, middle);
   for (const VaeStage& s : stages) {
     expect(s.in, 1);
     expect(s.out, 2 * s.blocks - 1);
     if (!s.resample) continue;
-    frame[1] = up ? frame[1] * 2 : frame[1] / 2;
-    frame[2] = up ? frame[2] * 2 : frame[2] / 2;
+    frame[1] /= 2;
+    frame[2] /= 2;
   }
-  if (!up) expect(stages.back().out, middle);
-  expect(stages.back().out, 1);
+  constexpr int64_t middle_and_head = 5;
+  expect(stages.back().out, middle_and_head);
 }
 
-VaeStageRun run_of(const VaeConfig& c, const std::vector<VaeStage>& stages, size_t i, bool first) {
-  return {stages[i], c.version == VaeVersion::v22, first};
+bool has_shortcut(const VaeConfig& c) { return c.version == VaeVersion::v22; }
+
+VaeStageRun run_of(const VaeConfig& c, const std::vector<VaeStage>& stages, size_t i, bool first,
+                   const RowBand& band = {}) {
+  return {stages[i], has_shortcut(c), first, band};
 }
 
 // The DiT's latents are (z - mean) / std.
@@ -70,13 +93,97 @@ void check_clip(const char* where, const char* name, const Tensor& t, const Shap
           "[{}] {} is {}, expected f32 {}", where, name, to_string(t), to_string(expected));
 }
 
+void check_latents(const Tensor& z, const VaeConfig& config) {
+  require(z.rank() == 4 && z.dtype == DType::f32 && z.dim(0) == config.z_dim && z.numel() > 0,
+          ErrorCode::invalid_argument, "[VAE decoder] z is {}, expected f32 [{}, T, h, w]", to_string(z), config.z_dim);
+}
+
+// One latent frame z [z_dim, 1, h, w] up to and including the middle, x [1, h, w, C].
+void start_frame(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& c, VaeState& state, const Tensor& z,
+                 const Tensor& x) {
+  const auto scope = ctx.arena->scope();
+  const Affine affine = denormalise(ctx, c.z_dim);
+  const Tensor latent = pointwise(ctx, weights.post_quant, ops::to_channels_last(ctx, z, affine.scale, affine.shift));
+  causal_conv_of(ctx, weights.conv_in, state.conv_in, state.pools, latent, x);
+  middle_blocks(ctx, weights.middle, state, x);
+}
+
+// What the decoder's stages work on: a band of the frames that come of one latent frame.
+struct DecoderRun {
+  const VaeDecoderWeights& weights;
+  const VaeConfig& config;
+  VaeState& state;
+  RowBand band;
+  Tensor frames;  // [3, t, rows, W]
+};
+
+// Takes one frame [1, H, W, C] through the stages from `stage` on and the head; gives the number of frames done.
+// Convolutions in time get earlier frames from their caches, so going on with one frame before the next is begun gives
+// the same and needs less memory.
+int64_t finish_frame(Context& ctx, const DecoderRun& run, size_t stage, const Tensor& x, int64_t done) {
+  const VaeConfig& c = run.config;
+  const RowBand& band = run.band;
+  const auto scope = ctx.arena->scope();
+  if (stage == c.up.size()) {
+    const int64_t rows = band.conv_rows(x.dim(1) - band.kept(block_reach));
+    const Tensor image = ctx.make(ctx.compute, {1, rows, x.dim(2), c.image_channels()});
+    head(ctx, run.weights.head, band, run.state.head, run.state.pools, x, image);
+    ops::to_planar(ctx, image, {}, {}, run.frames.slice(1, done, 1), c.patch, true);
+    return done + 1;
+  }
+  const VaeStageRun one = run_of(c, c.up, stage, run.state.first, band);
+  const Shape own = up_shape(one, x.shape, next_width(c.up, stage));
+  const bool last = stage + 1 == c.up.size();
+  const int64_t kept = band.kept(last ? block_reach : up_reach(c.up[stage + 1], one.shortcut));
+  const Tensor y = ctx.make(ctx.compute, {own[0], kept + own[1], own[2], own[3]});
+  up_stage(ctx, one, run.weights.stages[stage], run.state.stages[stage], run.state.pools, x, y.slice(1, kept, own[1]));
+  for (int64_t t = 0; t < y.dim(0); ++t) {
+    const Tensor frame = y.slice(0, t, 1);
+    (last ? run.state.head_input : run.state.stages[stage + 1].input).pass(ctx, band, frame);
+    done = finish_frame(ctx, run, stage + 1, frame, done);
+  }
+  return done;
+}
+
+// All frames in one band after another.
+void decode_in(Context& ctx, const std::vector<DecoderBand>& plan, const VaeDecoderWeights& weights,
+               const VaeConfig& config, const Tensor& z, const BandSink& sink) {
+  const int64_t latent_frames = z.dim(1), height = z.dim(2), width = z.dim(3), channels = config.up.front().in;
+  const auto scope = ctx.arena->scope();
+  const Tensor middle = ctx.make(ctx.compute, {latent_frames, height, width, channels});
+  {
+    VaeState state(config.up);
+    expect_middle(state.pools, {1, height, width, config.z_dim}, channels);
+    for (int64_t t = 0; t < latent_frames; ++t)
+      start_frame(ctx, weights, config, state, z.slice(1, t, 1), middle.slice(0, t, 1));
+  }
+  VaeState state(config.up);
+  state.keep_rows(config.up, has_shortcut(config), latent_frames);
+  for (const DecoderBand& band : plan) {
+    state.start_band();
+    expect_up(state.pools, config.up, band.edges, {1, band.latent.count(), width, 0});
+    const int64_t kept = band.edges.kept(up_reach(config.up.front(), has_shortcut(config)));
+    const Tensor rows = middle.slice(1, band.latent.begin - kept, kept + band.latent.count());
+    for (int64_t t = 0, first = 0; t < latent_frames; ++t) {
+      const auto one = ctx.arena->scope();
+      const Tensor frames = ctx.make(DType::f32, {3, state.first ? 1 : config.stride_t(),
+                                                  band.image().count() * config.patch, width * config.stride_s()});
+      finish_frame(ctx, {weights, config, state, band.edges, frames}, 0, rows.slice(0, t, 1), 0);
+      state.first = false;
+      sink(first, band.image().begin * config.patch, frames);
+      first += frames.dim(1);
+    }
+  }
+}
+
 }  // namespace
 
 VaeDecoder::VaeDecoder(const VaeDecoderWeights& weights, const VaeConfig& config, int64_t height, int64_t width)
     : weights_(&weights), config_(&config), height_(height), width_(width), state_(config.up) {
   require(height > 0 && width > 0, ErrorCode::invalid_argument,
           "[VAE decoder] latent frames of {} x {}, expected positive sizes", height, width);
-  expect_frames(state_.pools, config.up, true, {1, height, width, config.z_dim});
+  expect_middle(state_.pools, {1, height, width, config.z_dim}, config.up.front().in);
+  expect_up(state_.pools, config.up, {}, {1, height, width, 0});
 }
 
 void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames) {
@@ -86,33 +193,10 @@ void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames
   check_clip("VAE decoder", "frames", frames, {3, next_frames(), height_ * s, width_ * s});
   const auto scope = ctx.arena->scope();
 
-  const Affine affine = denormalise(ctx, c.z_dim);
-  const Tensor latent = pointwise(ctx, weights_->post_quant, ops::to_channels_last(ctx, z, affine.scale, affine.shift));
   const Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
-  causal_conv_of(ctx, weights_->conv_in, state_.conv_in, state_.pools, latent, x);
-  middle_blocks(ctx, weights_->middle, state_, x);
-
-  finish_frame(ctx, 0, x, frames, 0);
+  start_frame(ctx, *weights_, c, state_, z, x);
+  finish_frame(ctx, {*weights_, c, state_, {}, frames}, 0, x, 0);
   state_.first = false;
-}
-
-// Takes one frame [1, H, W, C] through the stages from `stage` on and the head; gives the number of frames done.
-// Convolutions in time get earlier frames from their caches, so going on with one frame before the next is begun gives
-// the same and needs less memory.
-int64_t VaeDecoder::finish_frame(Context& ctx, size_t stage, const Tensor& x, const Tensor& frames, int64_t done) {
-  const VaeConfig& c = *config_;
-  const auto scope = ctx.arena->scope();
-  if (stage == c.up.size()) {
-    const Tensor image = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), c.image_channels()});
-    head(ctx, weights_->head, state_.head, state_.pools, x, image);
-    ops::to_planar(ctx, image, {}, {}, frames.slice(1, done, 1), c.patch, true);
-    return done + 1;
-  }
-  const VaeStageRun run = run_of(c, c.up, stage, state_.first);
-  const Tensor y = ctx.make(ctx.compute, up_shape(run, x.shape, next_width(c.up, stage)));
-  up_stage(ctx, run, weights_->stages[stage], state_.stages[stage], state_.pools, x, y);
-  for (int64_t t = 0; t < y.dim(0); ++t) done = finish_frame(ctx, stage + 1, y.slice(0, t, 1), frames, done);
-  return done;
 }
 
 VaeEncoder::VaeEncoder(const VaeEncoderWeights& weights, const VaeConfig& config, int64_t height, int64_t width)
@@ -120,8 +204,7 @@ VaeEncoder::VaeEncoder(const VaeEncoderWeights& weights, const VaeConfig& config
   const int64_t s = config.stride_s();
   require(height > 0 && width > 0 && height % s == 0 && width % s == 0, ErrorCode::invalid_argument,
           "[VAE encoder] frames of {} x {}, expected multiples of {}", height, width, s);
-  expect_frames(state_.pools, config.down, false,
-                {1, height / config.patch, width / config.patch, config.image_channels()});
+  expect_down(state_.pools, config.down, {1, height / config.patch, width / config.patch, config.image_channels()});
 }
 
 void VaeEncoder::encode_next(Context& ctx, const Tensor& frames, const Tensor& z) {
@@ -141,7 +224,7 @@ void VaeEncoder::encode_next(Context& ctx, const Tensor& frames, const Tensor& z
   }
   middle_blocks(ctx, weights_->middle, state_, x);
   const Tensor moments = ctx.make(ctx.compute, {1, x.dim(1), x.dim(2), 2 * c.z_dim});
-  head(ctx, weights_->head, state_.head, state_.pools, x, moments);
+  head(ctx, weights_->head, {}, state_.head, state_.pools, x, moments);
 
   const Affine affine = normalise(ctx, c.z_dim);
   ops::to_planar(ctx, pointwise(ctx, weights_->quant, moments, c.z_dim), affine.scale, affine.shift, z);
@@ -174,8 +257,7 @@ Tensor VaeEncoder::start_frames(Context& ctx, size_t stages, const Tensor& frame
 
 void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
             const FrameSink& sink) {
-  require(z.rank() == 4 && z.dim(1) > 0, ErrorCode::invalid_argument,
-          "[VAE decoder] z is {}, expected f32 [{}, T, h, w]", to_string(z), config.z_dim);
+  check_latents(z, config);
   VaeDecoder decoder(weights, config, z.dim(2), z.dim(3));
   const int64_t s = config.stride_s();
   for (int64_t t = 0, first = 0; t < z.dim(1); ++t) {
@@ -185,6 +267,14 @@ void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& con
     sink(first, frames);
     first += frames.dim(1);
   }
+}
+
+void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
+                  int64_t bands, const BandSink& sink) {
+  check_latents(z, config);
+  const std::vector<DecoderBand> plan = plan_decoder_bands(config.up, z.dim(2), bands);
+  if (plan.size() > 1) return decode_in(ctx, plan, weights, config, z, sink);
+  decode(ctx, weights, config, z, [&](int64_t first, const Tensor& frames) { sink(first, 0, frames); });
 }
 
 void encode(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,

@@ -24,8 +24,6 @@ class VaeDecoder {
   int64_t cache_bytes() const noexcept { return state_.bytes(); }
 
  private:
-  int64_t finish_frame(Context& ctx, size_t stage, const Tensor& x, const Tensor& frames, int64_t done);
-
   const VaeDecoderWeights* weights_;
   const VaeConfig* config_;
   int64_t height_, width_;
@@ -57,9 +55,17 @@ using FrameSink = std::function<void(int64_t first, const Tensor& frames)>;
 /// Fills frames [3, t, H, W] of the clip from frame `first` on, in the memory of ctx's device.
 using FrameSource = std::function<void(int64_t first, const Tensor& frames)>;
 
+/// Gets rows [3, t, rows, W] of the clip's frames from frame and row `first` on; they are gone when it returns.
+using BandSink = std::function<void(int64_t first_frame, int64_t first_row, const Tensor& frames)>;
+
 /// Decodes z [z_dim, T', h, w], one sink call per latent frame.
 void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
             const FrameSink& sink);
+/// The same in bands of rows (see row_bands.h), for less memory: all frames of the first band, then all of the next.
+/// The values are those of the whole frames; one band is `decode`. Throws Error(invalid_argument) for more than
+/// most_decoder_bands(config.up, h).
+void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
+                  int64_t bands, const BandSink& sink);
 
 /// Encodes the `frames` (4n + 1) frames of a source into z [z_dim, n + 1, h, w].
 void encode(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,

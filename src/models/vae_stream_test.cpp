@@ -109,14 +109,6 @@ struct WholeClip {
   }
 };
 
-double largest_difference(const Tensor& a, const Tensor& b) {
-  EXPECT_EQ(a.shape, b.shape);
-  double worst = 0;
-  for (int64_t i = 0; i < a.numel(); ++i)
-    worst = std::max(worst, std::abs(double(a.ptr<float>()[i]) - double(b.ptr<float>()[i])));
-  return worst;
-}
-
 class VaeStream : public testing::TestWithParam<VaeVersion> {};
 
 TEST_P(VaeStream, DecodesInChunksWhatTheWholeClipGives) {

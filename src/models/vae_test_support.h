@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -84,6 +86,14 @@ inline Tensor some_latent(test::CpuContext& cpu, int64_t z_dim, int64_t frames, 
   const Tensor z = cpu.ctx.make(DType::f32, {z_dim, frames, height, width});
   for (int64_t i = 0; i < z.numel(); ++i) z.ptr<float>()[i] = std::sin(0.7f * static_cast<float>(i) + 0.3f);
   return z;
+}
+
+inline double largest_difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.shape, b.shape);
+  double worst = 0;
+  for (int64_t i = 0; i < a.numel(); ++i)
+    worst = std::max(worst, std::abs(double(a.ptr<float>()[i]) - double(b.ptr<float>()[i])));
+  return worst;
 }
 
 }  // namespace wan::models::test_vae

@@ -86,7 +86,7 @@ void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor
             x.dim(3) * factor_t * factor_s * factor_s % y.dim(3) == 0,
         op, "x is {} and y is {}: not a reduction by {} in time and {} in space", to_string(x), to_string(y), factor_t,
         factor_s);
-  call(ctx, op, &KernelTable::avg_down, ResampleShortcutArgs{x, y, factor_t, factor_s, false});
+  call(ctx, op, &KernelTable::avg_down, ResampleShortcutArgs{x, y, factor_t, factor_s});
 }
 
 void add_dup_up(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s, bool first_chunk) {
@@ -94,12 +94,24 @@ void add_dup_up(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t
   check_video(op, "x", x);
   check_video(op, "y", y);
   const int64_t dropped = first_chunk ? factor_t - 1 : 0;
-  check(factor_t > 0 && factor_s > 0 && y.dtype == x.dtype && y.dim(0) == x.dim(0) * factor_t - dropped &&
-            y.dim(1) == x.dim(1) * factor_s && y.dim(2) == x.dim(2) * factor_s && x.dim(3) > 0 &&
-            y.dim(3) * factor_t * factor_s * factor_s % x.dim(3) == 0,
-        op, "x is {} and y is {}: not an enlargement by {} in time and {} in space", to_string(x), to_string(y),
-        factor_t, factor_s);
-  call(ctx, op, &KernelTable::dup_up, ResampleShortcutArgs{x, y, factor_t, factor_s, first_chunk});
+  check(y.dim(0) == x.dim(0) * factor_t - dropped && y.dim(1) == x.dim(1) * factor_s, op,
+        "x is {} and y is {}: not an enlargement by {} in time and {} in space", to_string(x), to_string(y), factor_t,
+        factor_s);
+  add_dup_up_part(ctx, y, x, factor_t, factor_s, dropped, 0);
+}
+
+void add_dup_up_part(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s, int64_t skip_t,
+                     int64_t skip_rows) {
+  constexpr auto op = "add_dup_up";
+  check_video(op, "x", x);
+  check_video(op, "y", y);
+  check(
+      factor_t > 0 && factor_s > 0 && y.dtype == x.dtype && skip_t >= 0 && skip_rows >= 0 &&
+          y.dim(0) + skip_t <= x.dim(0) * factor_t && y.dim(1) + skip_rows <= x.dim(1) * factor_s &&
+          y.dim(2) == x.dim(2) * factor_s && x.dim(3) > 0 && y.dim(3) * factor_t * factor_s * factor_s % x.dim(3) == 0,
+      op, "x is {} and y is {}: not a part of an enlargement by {} in time and {} in space from frame {} and row {} on",
+      to_string(x), to_string(y), factor_t, factor_s, skip_t, skip_rows);
+  call(ctx, op, &KernelTable::dup_up, ResampleShortcutArgs{x, y, factor_t, factor_s, skip_t, skip_rows});
 }
 
 }  // namespace wan::ops

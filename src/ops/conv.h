@@ -29,5 +29,8 @@ void conv_into(Context& ctx, const Tensor& x, const Tensor& history, const Tenso
 void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s);
 /// y += DupUp3D(x): repeats; on the first chunk of a clip the first factor_t - 1 frames are dropped.
 void add_dup_up(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s, bool first_chunk);
+/// The same for a y that is only a part of the enlargement: its frames from `skip_t` and its rows from `skip_rows` on.
+void add_dup_up_part(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t, int64_t factor_s, int64_t skip_t,
+                     int64_t skip_rows);
 
 }  // namespace wan::ops

@@ -40,31 +40,36 @@ ConvArgs frames_of(const ConvArgs& a, int64_t first, int64_t n) {
 
 bool can_fold(const ConvArgs& a) noexcept {
   return a.upsample && a.x.dtype == DType::f32 && a.w.dim(1) == 1 && a.w.dim(2) == 3 && a.w.dim(3) == 3 &&
-         a.pad_top == 1 && a.pad_bottom == 1 && a.pad_left == 1 && a.pad_right == 1 &&
-         a.stride == std::array<int64_t, 3>{1, 1, 1};
+         a.pad_top <= 1 && a.pad_bottom <= 1 && a.pad_left == 1 && a.pad_right == 1 &&
+         a.x.dim(1) + std::min(a.pad_top, a.pad_bottom) > 1 && a.stride == std::array<int64_t, 3>{1, 1, 1};
 }
 
 void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv) {
-  const int64_t height = a.x.dim(1), width = a.x.dim(2), outputs = a.w.dim(0);
+  const int64_t width = a.x.dim(2), outputs = a.w.dim(0), lines = a.y.dim(1);
   const auto scope = ctx.arena->scope();
   const Tensor w = ctx.make(DType::f32, {outputs, 1, 2, 2, a.w.dim(4)});
-  const Tensor small = ctx.make(DType::f32, {1, height, width, outputs});
   for (int64_t place = 0; place < 4; ++place) {
+    const auto inner = ctx.arena->scope();
     const int64_t py = place / 2, px = place % 2;
     if (!is_dry(ctx)) fold_weights(ctx, a.w, py, px, w);
+    // Without the zeros above, y begins with the first row's place 1; without those below, it ends with the last row's
+    // place 0.
+    const int64_t above = py == 0 ? a.pad_top : 0, below = py == 1 ? a.pad_bottom : 0;
+    const int64_t height = a.x.dim(1) - 1 + above + below, start = py == 0 ? 1 - a.pad_top : a.pad_top;
+    const Tensor small = ctx.make(DType::f32, {1, height, width, outputs});
     for (int64_t t = 0; t < a.x.dim(0); ++t) {
       conv(ctx, {.x = a.x.slice(0, t, 1),
                  .w = w,
                  .b = a.b,
                  .y = small,
-                 .pad_top = 1 - py,
-                 .pad_bottom = py,
+                 .pad_top = above,
+                 .pad_bottom = below,
                  .pad_left = 1 - px,
                  .pad_right = px});
       if (is_dry(ctx)) continue;
       parallel_for(ctx, height, width * outputs, [&](int64_t i) {
         const float* from = small.ptr<const float>() + i * width * outputs;
-        float* to = a.y.ptr<float>() + (((t * height + i) * 2 + py) * width * 2 + px) * outputs;
+        float* to = a.y.ptr<float>() + ((t * lines + 2 * i + start) * width * 2 + px) * outputs;
         for (int64_t j = 0; j < width; ++j) std::copy_n(from + j * outputs, outputs, to + 2 * j * outputs);
       });
     }

@@ -203,7 +203,7 @@ struct ResampleShortcutArgs {
   Tensor x;  // [T, H, W, C] f32 or bf16
   Tensor y;  // [T', H', W', O] dtype of x; the shortcut is added to it
   int64_t factor_t = 1, factor_s = 1;
-  bool first_chunk = false;  // up only: drop the first factor_t - 1 frames
+  int64_t skip_t = 0, skip_rows = 0;  // up only: frames and rows of the enlarged x that lie in front of y's
 };
 
 /// y[2t + i, h, w, c] = x[t, h, w, i*C + c], i in {0, 1}: the frames that time_conv makes.

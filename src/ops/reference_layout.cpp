@@ -80,12 +80,12 @@ void avg_down(Context&, const ResampleShortcutArgs& a) {
 }
 
 void dup_up(Context&, const ResampleShortcutArgs& a) {
-  const int64_t ft = a.factor_t, fs = a.factor_s, dropped = a.first_chunk ? ft - 1 : 0;
+  const int64_t ft = a.factor_t, fs = a.factor_s;
   const int64_t repeats = a.y.dim(3) * ft * fs * fs / a.x.dim(3);
   each(a.y.shape, [&](int64_t t, int64_t h, int64_t w, int64_t o) {
-    const int64_t time = t + dropped;
-    const int64_t entry = ((o * ft + time % ft) * fs + h % fs) * fs + w % fs;
-    set(a.y, get(a.y, t, h, w, o) + get(a.x, time / ft, h / fs, w / fs, entry / repeats), t, h, w, o);
+    const int64_t time = t + a.skip_t, line = h + a.skip_rows;
+    const int64_t entry = ((o * ft + time % ft) * fs + line % fs) * fs + w % fs;
+    set(a.y, get(a.y, t, h, w, o) + get(a.x, time / ft, line / fs, w / fs, entry / repeats), t, h, w, o);
   });
 }
 

@@ -39,14 +39,14 @@ void avg_down(Context& ctx, const ResampleShortcutArgs& a) {
 void dup_up(Context& ctx, const ResampleShortcutArgs& a) {
   const int64_t ft = a.factor_t, fs = a.factor_s;
   const int64_t in_channels = a.x.dim(3), channels = a.y.dim(3), repeats = channels * ft * fs * fs / in_channels;
-  const int64_t dropped = a.first_chunk ? ft - 1 : 0, height = a.y.dim(1), width = a.y.dim(2);
+  const int64_t height = a.y.dim(1), width = a.y.dim(2);
   const auto scope = ctx.arena->scope();
   const Tensor sources = ctx.make(DType::i64, {ft * fs * fs, channels});
   for (int64_t within = 0; within < ft * fs * fs; ++within)
     for (int64_t o = 0; o < channels; ++o) row<int64_t>(sources, within)[o] = (o * ft * fs * fs + within) / repeats;
   with_type(a.x.dtype, [&]<class T>() {
     parallel_for(ctx, a.y.dim(0) * height, width * channels, [&](int64_t i) {
-      const int64_t t = i / height + dropped, h = i % height;
+      const int64_t t = i / height + a.skip_t, h = i % height + a.skip_rows;
       T* y = a.y.ptr<T>() + i * width * channels;
       for (int64_t w = 0; w < width; ++w, y += channels) {
         const T* x = a.x.ptr<const T>() + ((t / ft * a.x.dim(1) + h / fs) * a.x.dim(2) + w / fs) * in_channels;

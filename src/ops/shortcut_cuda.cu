@@ -36,10 +36,11 @@ struct DupUp {
   const T* x;
   T* y;
   Grid from, to;
-  int64_t ft, fs, repeats, dropped;
+  int64_t ft, fs, repeats, skip_t, skip_rows;
   __device__ void operator()(int64_t n) const {
-    const int64_t o = n % to.channels, w = n / to.channels % to.columns, h = n / (to.channels * to.columns) % to.rows;
-    const int64_t t = n / (to.channels * to.columns * to.rows) + dropped;
+    const int64_t o = n % to.channels, w = n / to.channels % to.columns;
+    const int64_t h = n / (to.channels * to.columns) % to.rows + skip_rows;
+    const int64_t t = n / (to.channels * to.columns * to.rows) + skip_t;
     const int64_t channel = (((o * ft + t % ft) * fs + h % fs) * fs + w % fs) / repeats;
     const int64_t pixel = (t / ft * from.rows + h / fs) * from.columns + w / fs;
     store<1>(y + n, Floats<1>{{load<1>(y + n).v[0] + load<1>(x + pixel * from.channels + channel).v[0]}});
@@ -53,13 +54,14 @@ struct DupUpEights {
   const T* x;
   T* y;
   uint32_t rows, columns, eights;  // of y
-  uint32_t ft, fs, repeats, dropped;
+  uint32_t small_rows;             // of x
+  uint32_t ft, fs, repeats, skip_t, skip_rows;
   __device__ void operator()(int64_t i) const {
     const auto n = static_cast<uint32_t>(i);
-    const uint32_t o = n % eights, pixel = n / eights, w = pixel % columns, h = pixel / columns % rows;
-    const uint32_t t = pixel / columns / rows + dropped;
+    const uint32_t o = n % eights, pixel = n / eights, w = pixel % columns;
+    const uint32_t h = pixel / columns % rows + skip_rows, t = pixel / columns / rows + skip_t;
     const uint32_t shift = S == 1 ? 0 : ((t % ft * fs + h % fs) * fs + w % fs) / repeats;
-    const int64_t small = (int64_t{t / ft} * (rows / fs) + h / fs) * (columns / fs) + w / fs;
+    const int64_t small = (int64_t{t / ft} * small_rows + h / fs) * (columns / fs) + w / fs;
     const T* from = x + (small * eights + o) * (8 * S);
     Floats<8> sum = load<8>(y + i * 8);
     if constexpr (S == 1) {
@@ -82,8 +84,8 @@ template <class T, int S>
 void dup_up_eights(const Context& ctx, const ResampleShortcutArgs& a, uint32_t repeats) {
   const auto u = [](int64_t v) { return static_cast<uint32_t>(v); };
   each(ctx, a.y.numel() / 8,
-       DupUpEights<T, S>{at<const T>(a.x), at<T>(a.y), u(a.y.dim(1)), u(a.y.dim(2)), u(a.y.dim(3) / 8), u(a.factor_t),
-                         u(a.factor_s), repeats, u(a.first_chunk ? a.factor_t - 1 : 0)});
+       DupUpEights<T, S>{at<const T>(a.x), at<T>(a.y), u(a.y.dim(1)), u(a.y.dim(2)), u(a.y.dim(3) / 8), u(a.x.dim(1)),
+                         u(a.factor_t), u(a.factor_s), repeats, u(a.skip_t), u(a.skip_rows)});
 }
 
 Grid grid_of(const Tensor& t) { return {t.dim(1), t.dim(2), t.dim(3)}; }
@@ -107,8 +109,8 @@ void dup_up(Context& ctx, const ResampleShortcutArgs& a) {
     if (eights && a.x.dim(3) == a.y.dim(3)) return dup_up_eights<T, 1>(ctx, a, static_cast<uint32_t>(repeats));
     if (eights && a.x.dim(3) == 2 * a.y.dim(3)) return dup_up_eights<T, 2>(ctx, a, static_cast<uint32_t>(repeats));
     each(ctx, a.y.numel(),
-         DupUp<T>{at<const T>(a.x), at<T>(a.y), grid_of(a.x), grid_of(a.y), a.factor_t, a.factor_s, repeats,
-                  a.first_chunk ? a.factor_t - 1 : 0});
+         DupUp<T>{at<const T>(a.x), at<T>(a.y), grid_of(a.x), grid_of(a.y), a.factor_t, a.factor_s, repeats, a.skip_t,
+                  a.skip_rows});
   });
 }
 

@@ -396,6 +396,35 @@ inline void add_conv_cases(std::vector<OpCase>& cases, DType dtype) {
            ops::add_dup_up(ctx, y, make.normal(dtype, {t, 3, 2, c}), ft, fs, first != 0);
            return {y};
          }});
+  // Bands of rows: a part of the enlargement, and convolutions that lack the zeros above, below or both.
+  for (const auto [c, o, frame, row, rows] :
+       {std::array<int64_t, 5>{8, 8, 1, 1, 6}, {16, 8, 0, 3, 4}, {8, 4, 1, 0, 5}, {4, 2, 0, 1, 7}})
+    cases.push_back(
+        {fmt::format("dup_up_part_{}to{}_{}_{}", c, o, frame, row),
+         [=, c = c, o = o, frame = frame, row = row, rows = rows](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           const Tensor y = make.normal(dtype, {1, rows, 6, o});
+           ops::add_dup_up_part(ctx, y, make.normal(dtype, {1, 4, 3, c}), 2, 2, frame, row);
+           return {y};
+         }});
+  for (const auto [rows, top, bottom, up] : {std::array<int64_t, 4>{2, 0, 0, 1},
+                                             {7, 0, 0, 1},
+                                             {5, 1, 0, 1},
+                                             {5, 0, 1, 1},
+                                             {1, 1, 1, 1},
+                                             {3, 0, 0, 0},
+                                             {9, 0, 0, 0}})
+    cases.push_back(
+        {fmt::format("conv_rows_{}_{}{}{}", rows, top, bottom, up ? "_upsample" : ""),
+         [=, rows = rows, top = top, bottom = bottom, up = up](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           const int64_t kt = up ? 1 : 3;
+           auto shape = ops::ConvShape::same(3);
+           shape.upsample = up != 0;
+           shape.pad_top = top;
+           shape.pad_bottom = bottom;
+           const Tensor x = make.normal(dtype, {1, rows, 20, 16}), w = make.normal(dtype, {24, kt, 3, 3, 16}, 0.3f);
+           const Tensor past = up ? Tensor{} : make.normal(dtype, {2, rows, 20, 16});
+           return {ops::conv(ctx, x, past, w, make.normal(DType::f32, {24}), shape)};
+         }});
 }
 
 inline std::vector<OpCase> op_cases(DType dtype) {
