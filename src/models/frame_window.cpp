@@ -27,29 +27,30 @@ Tensor history_of(const Tensor& slots, int64_t middle, int64_t window) {
 
 }  // namespace
 
-void FramePools::expect(const Shape& shape, int64_t windows) {
-  for (auto& [known, count] : expected_)
-    if (known == shape) {
-      count += windows;
+void FramePools::expect(const Shape& shape, int64_t windows, ZeroRows zeros) {
+  for (Expected& known : expected_)
+    if (known.shape == shape && known.zeros == zeros) {
+      known.windows += windows;
       return;
     }
-  expected_.emplace_back(shape, windows);
+  expected_.push_back({shape, zeros, windows});
 }
 
-FramePools::Place FramePools::open(Context& ctx, DType dtype, const Shape& shape) {
+FramePools::Place FramePools::open(Context& ctx, DType dtype, const Shape& shape, ZeroRows zeros) {
   const auto fits = [&](const Pool& p) {
     const Tensor& t = p.frames.tensor;
-    return p.open < p.windows && t.dtype == dtype && t.slice(0, 0, 1).shape == shape;
+    return p.open < p.windows && t.dtype == dtype && t.slice(0, 0, 1).shape == shape && p.zeros == zeros;
   };
   auto pool = std::find_if(pools_.begin(), pools_.end(), fits);
   if (pool == pools_.end()) {
     MemoryResource& memory = ctx.arena->memory();
     int64_t windows = 1;
-    for (auto& [known, count] : expected_)
-      if (known == shape && count > 0) count -= windows = std::min(count, most_windows(ctx));
+    for (Expected& known : expected_)
+      if (known.shape == shape && known.zeros == zeros && known.windows > 0)
+        known.windows -= windows = std::min(known.windows, most_windows(ctx));
     Shape all = shape;
     all[0] = slot_count(windows);
-    pools_.push_back({OwnedTensor(memory, dtype, all), windows});
+    pools_.push_back({OwnedTensor(memory, dtype, all), zeros, windows});
     pool = std::prev(pools_.end());
     memory.fill_zero(pool->frames.tensor.data, pool->frames.tensor.nbytes());
   }
@@ -64,8 +65,8 @@ int64_t FramePools::bytes() const noexcept {
   return total;
 }
 
-Tensor FrameWindow::next(Context& ctx, FramePools& pools, DType dtype, const Shape& shape) {
-  if (!place_.newest) place_ = pools.open(ctx, dtype, shape);
+Tensor FrameWindow::next(Context& ctx, FramePools& pools, DType dtype, const Shape& shape, ZeroRows zeros) {
+  if (!place_.newest) place_ = pools.open(ctx, dtype, shape, zeros);
   require(place_.newest.shape == shape && place_.newest.dtype == dtype, ErrorCode::invalid_argument,
           "[VAE] a frame of {} {} after frames of {}; expected equal ones", to_string(dtype), to_string(shape),
           to_string(place_.newest));

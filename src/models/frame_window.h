@@ -1,6 +1,5 @@
 #pragma once
 #include <deque>
-#include <utility>
 #include <vector>
 
 #include "core/context.h"
@@ -8,8 +7,15 @@
 /// What convolutions in time keep of the frames that they saw (entries of upstream's feat_cache).
 namespace wan::models {
 
-/// Memory for the frames of many convolutions. Convolutions with frames of one shape share the place of the newest
-/// frame, which none needs for longer than its own call, so that each costs little more than its two frames of history.
+/// Rows of a frame that are zero and that nobody writes to.
+struct ZeroRows {
+  int64_t above = 0, below = 0;
+  bool operator==(const ZeroRows&) const = default;
+};
+
+/// Memory for the frames of many convolutions. Convolutions with frames of one shape (and the same rows of zeros)
+/// share the place of the newest frame, which none needs for longer than its own call, so that each costs little more
+/// than its two frames of history.
 class FramePools {
  public:
   /// Where one convolution finds its frames: newest [1, H, W, C], history [2, H, W, C] of zeros, both at first; the
@@ -18,19 +24,25 @@ class FramePools {
     Tensor newest, history;
   };
   /// `windows` more places for frames of `shape` [1, H, W, C] will be opened: pools are made for as many.
-  void expect(const Shape& shape, int64_t windows);
+  void expect(const Shape& shape, int64_t windows, ZeroRows zeros = {});
   /// For frames of `shape`. Memory comes from ctx.arena->memory().
-  Place open(Context& ctx, DType dtype, const Shape& shape);
+  Place open(Context& ctx, DType dtype, const Shape& shape, ZeroRows zeros = {});
   int64_t bytes() const noexcept;
 
  private:
   struct Pool {
     OwnedTensor frames;
+    ZeroRows zeros;
     int64_t windows;  // places that it has
     int64_t open = 0;
   };
   std::deque<Pool> pools_;
-  std::vector<std::pair<Shape, int64_t>> expected_;  // places not yet in a pool
+  struct Expected {
+    Shape shape;
+    ZeroRows zeros;
+    int64_t windows;
+  };
+  std::vector<Expected> expected_;  // places not yet in a pool
 };
 
 /// The newest frame and the two before it of a convolution over three frames that gets one at a time.
@@ -38,7 +50,7 @@ class FrameWindow {
  public:
   /// Where the caller writes the next frame of `shape` [1, H, W, C]. Whoever shares this memory writes there too: it
   /// must be used at once.
-  Tensor next(Context& ctx, FramePools& pools, DType dtype, const Shape& shape);
+  Tensor next(Context& ctx, FramePools& pools, DType dtype, const Shape& shape, ZeroRows zeros = {});
   /// The two frames before it, [2, H, W, C], and whether the newer one comes first.
   const Tensor& history() const noexcept { return place_.history; }
   bool newest_first() const noexcept { return newest_first_; }

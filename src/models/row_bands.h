@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "models/frame_window.h"
 #include "models/vae.h"
 
 /// The autoencoders in horizontal bands: all frames of one band of rows, then all frames of the next, so that what
@@ -10,10 +11,13 @@
 /// lacks the row below a band; it gives one row less at the bottom of the band and one more at its top, for which the
 /// last rows of the band before are kept. So the rows of each layer lie a little higher than those of its input:
 ///
-///     layer   band 0         band 1         last band
-///     input   [0, n)         [n, m)         [m, H)
-///     conv    [0, n - 1)     [n - 1, m - 1) [m - 1, H)
-///     doubled [0, 2n - 1)    [2n - 1, ...)  [..., 2H)      (nearest neighbour, then a convolution)
+///     layer   band 0         band 1
+///     input   [0, n)         [n, m)
+///     conv    [0, n - 1)     [n - 1, m - 1)
+///     doubled [0, 2n - 1)    [2n - 1, 2m - 1)     (nearest neighbour, then a convolution)
+///
+/// Bands go on below the frame until the last layer has come to its last row, which by then the first ones have passed:
+/// so bands are about equal in all layers that matter.
 namespace wan::models {
 
 /// Rows [begin, end) of a layer's frames.
@@ -23,42 +27,41 @@ struct RowRange {
   bool operator==(const RowRange&) const = default;
 };
 
-/// Which edges of the frame a band touches; both: it is the whole frame. Rows are counted without those kept.
+/// One band in one layer. The default is whole frames, `height` then matters only for what is asked about rows.
 struct RowBand {
-  bool top = true, bottom = true;
+  int64_t height = 0;          // of the layer's frames
+  int64_t begin = 0, end = 0;  // these rows, of which those from `height` on do not exist
+  bool top = true;             // from the first row on, whatever `begin`
+  bool last = true;            // to the last row, whatever `end`
 
-  bool whole() const noexcept { return top && bottom; }
+  RowRange own() const noexcept;
+  int64_t rows() const noexcept { return own().count(); }
+  bool all() const noexcept { return top && last; }
+  /// A convolution over three rows gets to the last row in this band, and has got there before it.
+  bool to_bottom() const noexcept { return last || end > height; }
+  bool done() const noexcept { return !top && begin > height; }
+  bool whole() const noexcept { return top && to_bottom(); }
   /// How many rows of the band before lie in front of the band's own, where something reaches `reach` rows back.
-  int64_t kept(int64_t reach) const noexcept { return top ? 0 : reach; }
-  /// Rows that a convolution over three rows gives for `rows`.
-  int64_t conv_rows(int64_t rows) const noexcept { return rows + (bottom ? 1 : 0) - (top ? 1 : 0); }
-  /// Rows that the decoder's doubling convolution gives.
-  int64_t doubled_rows(int64_t rows) const noexcept { return conv_rows(2 * rows); }
-  /// Rows of zeros that a frame of a true band has beyond the frame's edge: a convolution over it needs no padding.
-  int64_t zeros_above() const noexcept { return top && !bottom ? 1 : 0; }
-  int64_t zeros_below() const noexcept { return bottom && !top ? 1 : 0; }
+  int64_t kept(int64_t reach) const noexcept;
+  /// Rows of zeros beyond the edges of the frame that a convolution gets with the band's, unless it gets whole frames.
+  ZeroRows zeros() const noexcept { return {top && !whole() ? 1 : 0, to_bottom() && !whole() && !done() ? 1 : 0}; }
+
+  /// The band in the result of a convolution over three rows, of a residual block, of the decoder's doubling
+  /// convolution, and of a whole stage of the decoder.
+  RowBand conv() const noexcept { return {height, begin - 1, end - 1, top, last}; }
+  RowBand block() const noexcept { return conv().conv(); }
+  RowBand doubled() const noexcept { return {2 * height, 2 * begin - 1, 2 * end - 1, top, last}; }
+  RowBand blocks(const VaeStage& stage) const noexcept;
+  RowBand up(const VaeStage& stage) const noexcept;
 };
 
 /// How many rows back the stages reach: two for a residual block's convolutions; 2.2's shortcut waits for all of them.
 constexpr int64_t block_reach = 2;
 int64_t up_reach(const VaeStage& stage, bool shortcut) noexcept;
-/// Rows that the residual blocks of a stage give for `rows`, and the whole stage of the decoder.
-int64_t block_rows(const VaeStage& stage, const RowBand& band, int64_t rows) noexcept;
-int64_t up_rows(const VaeStage& stage, const RowBand& band, int64_t rows) noexcept;
 
-/// One band of the decoder, from the latents' rows to those of the image.
-struct DecoderBand {
-  RowBand edges;
-  RowRange latent;
-  std::vector<RowRange> layers;  ///< what each residual block, doubling and the head give, in order
-  const RowRange& image() const noexcept { return layers.back(); }
-};
-
-/// The most bands that latents of `height` rows can be decoded in; at least one.
-int64_t most_decoder_bands(const std::vector<VaeStage>& up, int64_t height);
-/// Bands of about equal height in the image, those in the middle exactly equal in every layer. Throws
-/// Error(invalid_argument) for less than one and for more than most_decoder_bands.
-std::vector<DecoderBand> plan_decoder_bands(const std::vector<VaeStage>& up, int64_t height, int64_t bands);
+/// Bands of latents of `height` rows for the decoder, equal but for the first and the last in every layer, and of about
+/// equal height in the image. Throws Error(invalid_argument) for less than one and for more than `height`.
+std::vector<RowBand> plan_decoder_bands(const std::vector<VaeStage>& up, int64_t height, int64_t bands);
 
 /// The last rows of every frame of one layer, from one band to the next.
 class KeptRows {
@@ -67,8 +70,8 @@ class KeptRows {
   /// Of `frames` frames the last `reach` rows.
   KeptRows(int64_t frames, int64_t reach) noexcept : frames_(frames), reach_(reach) {}
   void start_band() noexcept { next_ = 0; }
-  /// Fills in the rows kept in front of the next frame's own and keeps its last ones. frame [1, kept + rows, W, C];
-  /// memory comes from ctx.arena->memory(), once.
+  /// Fills in the rows kept in front of the next frame's own and keeps its last ones for the next band.
+  /// frame [1, band.kept(reach) + band.rows(), W, C]; memory comes from ctx.arena->memory(), once.
   void pass(Context& ctx, const RowBand& band, const Tensor& frame);
   int64_t bytes() const noexcept { return rows_.buffer.size(); }
 

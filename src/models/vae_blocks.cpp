@@ -37,9 +37,9 @@ struct NextFrame {
 
 NextFrame next_frame(Context& ctx, const RowBand& band, FrameWindow& window, FramePools& pools, DType dtype,
                      const Shape& rows) {
-  const int64_t above = band.zeros_above();
-  const Tensor frame = window.next(ctx, pools, dtype, with_rows(rows, above + rows[1] + band.zeros_below()));
-  return {frame, frame.slice(1, above, rows[1])};
+  const ZeroRows zeros = band.zeros();
+  const Tensor frame = window.next(ctx, pools, dtype, with_rows(rows, zeros.above + rows[1] + zeros.below), zeros);
+  return {frame, frame.slice(1, zeros.above, rows[1])};
 }
 
 // The residual blocks of a stage on one frame, x to y. x is overwritten unless `keep`. Results alternate between y and
@@ -58,17 +58,18 @@ void residual_blocks_of_frame(Context& ctx, const VaeStageWeights& w, VaeStageSt
 
 // The same on a band of one frame; each block's result makes place for the rows that the next one needs of the band
 // before. x stays.
-void residual_blocks_of_band(Context& ctx, const VaeStageWeights& w, const RowBand& band, VaeStageState& state,
+void residual_blocks_of_band(Context& ctx, const VaeStageWeights& w, RowBand band, VaeStageState& state,
                              FramePools& pools, const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
-  const int64_t kept = band.kept(block_reach);
   Tensor now = x;
   for (size_t i = 0; i + 1 < w.blocks.size(); ++i) {
-    const int64_t rows = band.conv_rows(band.conv_rows(now.dim(1) - kept));
-    const Tensor next = ctx.make(y.dtype, with_rows(y.shape, kept + rows));
-    residual_block(ctx, w.blocks[i], band, state.blocks[i], pools, now, next.slice(1, kept, rows));
-    state.blocks[i + 1].input.pass(ctx, band, next);
+    const RowBand made = band.block();
+    const int64_t kept = made.kept(block_reach);
+    const Tensor next = ctx.make(y.dtype, with_rows(y.shape, kept + made.rows()));
+    residual_block(ctx, w.blocks[i], band, state.blocks[i], pools, now, next.slice(1, kept, made.rows()));
+    state.blocks[i + 1].input.pass(ctx, made, next);
     now = next;
+    band = made;
   }
   residual_block(ctx, w.blocks.back(), band, state.blocks.back(), pools, now, y);
 }
@@ -165,16 +166,22 @@ Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t ro
 void residual_block(Context& ctx, const VaeResidualWeights& w, const RowBand& band, VaeResidualState& state,
                     FramePools& pools, const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
-  const int64_t kept = band.kept(block_reach), rows = band.conv_rows(x.dim(1) - kept);
-  const NextFrame first = next_frame(ctx, band, state.conv1, pools, x.dtype, x.shape);
-  ops::channel_norm_into(ctx, x, w.norm1, true, first.rows);
-  const Tensor h = band.whole() ? y : ctx.make(y.dtype, with_rows(y.shape, rows));
-  causal_conv(ctx, w.conv1, band, state.conv1, first.frame, h);
-  const NextFrame second = next_frame(ctx, band, state.conv2, pools, y.dtype, with_rows(y.shape, kept + rows));
+  const RowBand inner = band.conv();
+  const int64_t kept = inner.kept(block_reach), rows = band.whole() ? x.dim(1) : inner.rows();
+  const Tensor h = rows == y.dim(1) ? y : ctx.make(y.dtype, with_rows(y.shape, rows));
+  if (rows > 0) {
+    const NextFrame first = next_frame(ctx, band, state.conv1, pools, x.dtype, x.shape);
+    ops::channel_norm_into(ctx, x, w.norm1, true, first.rows);
+    causal_conv(ctx, w.conv1, band, state.conv1, first.frame, h);
+  }
+  if (y.dim(1) == 0) return;
+  const NextFrame second = next_frame(ctx, inner, state.conv2, pools, y.dtype, with_rows(y.shape, kept + rows));
   ops::channel_norm_into(ctx, h, w.norm2, true, second.rows.slice(1, kept, rows));
-  state.inner.pass(ctx, band, second.rows);
-  const Tensor same = x.slice(1, 0, y.dim(1));  // as high in the image as y
-  causal_conv(ctx, w.conv2, band, state.conv2, second.frame, y,
+  state.inner.pass(ctx, inner, second.rows);
+  // What of x is as high in the image as y.
+  const int64_t lower = inner.conv().own().begin - (band.own().begin - band.kept(block_reach));
+  const Tensor same = x.slice(1, lower, y.dim(1));
+  causal_conv(ctx, w.conv2, inner, state.conv2, second.frame, y,
               w.shortcut.weight ? pointwise(ctx, w.shortcut, same) : same);
 }
 
@@ -211,8 +218,7 @@ void head(Context& ctx, const VaeHeadWeights& w, const RowBand& band, FrameWindo
 
 Shape up_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
   const int64_t t = run.first ? 1 : time_factor(run.stage), s = space_factor(run.stage);
-  const int64_t rows = x[1] - run.band.kept(up_reach(run.stage, run.shortcut));
-  return {x[0] * t, up_rows(run.stage, run.band, rows), x[2] * s, channels};
+  return {x[0] * t, run.band.up(run.stage).rows(), x[2] * s, channels};
 }
 
 Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
@@ -224,18 +230,20 @@ void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, Va
               const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
   const RowBand& band = run.band;
-  const int64_t reach = band.kept(up_reach(run.stage, run.shortcut));
+  const int64_t kept = band.kept(up_reach(run.stage, run.shortcut));
   const auto blocks_into = [&](const Tensor& to, bool keep) {
-    if (band.whole()) return residual_blocks(ctx, w, state, pools, x, keep, to);
-    const int64_t unseen = reach - band.kept(block_reach);  // only the shortcut reaches there
+    if (band.all()) return residual_blocks(ctx, w, state, pools, x, keep, to);
+    const int64_t unseen = kept - band.kept(block_reach);  // only the shortcut reaches there
     residual_blocks_of_band(ctx, w, band, state, pools, x.slice(1, unseen, x.dim(1) - unseen), to);
   };
   if (!run.stage.resample) return blocks_into(y, false);
 
-  const int64_t kept = band.kept(1), rows = block_rows(run.stage, band, x.dim(1) - reach);
-  Tensor h = ctx.make(x.dtype, {x.dim(0), kept + rows, x.dim(2), run.stage.out});
-  blocks_into(h.slice(1, kept, rows), run.shortcut);
-  state.space.pass(ctx, band, h);
+  const RowBand made = band.blocks(run.stage);
+  const int64_t above = made.kept(1), rows = made.rows();
+  Tensor h = ctx.make(x.dtype, {x.dim(0), above + rows, x.dim(2), run.stage.out});
+  blocks_into(h.slice(1, above, rows), run.shortcut);
+  state.space.pass(ctx, made, h);
+  if (y.dim(1) == 0) return;
   if (run.stage.time && !run.first) {
     const Tensor pairs = ctx.make(h.dtype, {h.dim(0), h.dim(1), h.dim(2), 2 * h.dim(3)});
     ops::conv_into(ctx, h, state.time.history(), w.time.weight, w.time.bias, ConvShape::same(1), pairs);
@@ -243,14 +251,15 @@ void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, Va
     h = ops::interleave_time(ctx, pairs);
   }
   ConvShape shape = double_space;
-  if (!band.top) shape.pad_top = 0;
-  if (!band.bottom) shape.pad_bottom = 0;
+  if (!made.top) shape.pad_top = 0;
+  if (!made.to_bottom()) shape.pad_bottom = 0;
   const int64_t factor = time_factor(run.stage), dropped = run.first ? factor - 1 : 0;
-  const int64_t at_once = band.whole() ? h.dim(0) : 1;
+  const int64_t lower = made.doubled().own().begin - 2 * (band.own().begin - kept);  // y's first row below doubled x's
+  const int64_t at_once = band.all() ? h.dim(0) : 1;
   for (int64_t t = 0; t < h.dim(0); t += at_once) {
     const Tensor part = y.slice(0, t, at_once);
     ops::conv_into(ctx, h.slice(0, t, at_once), {}, w.space.weight, w.space.bias, shape, part);
-    if (run.shortcut) ops::add_dup_up_part(ctx, part, x, factor, 2, dropped + t, kept);
+    if (run.shortcut) ops::add_dup_up_part(ctx, part, x, factor, 2, dropped + t, lower);
   }
 }
 

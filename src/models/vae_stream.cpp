@@ -28,18 +28,19 @@ void expect_middle(FramePools& pools, const Shape& frame, int64_t channels) {
   pools.expect({frame[0], frame[1], frame[2], channels}, middle);
 }
 
-// Frames of the decoder's stages and head, in rows of `band`: frame[1] without those kept of the band before.
-void expect_up(FramePools& pools, const std::vector<VaeStage>& stages, const RowBand& band, Shape frame) {
-  const int64_t more = band.kept(block_reach) + band.zeros_above() + band.zeros_below();
-  const auto expect = [&](int64_t channels) { pools.expect({frame[0], frame[1] + more, frame[2], channels}, 1); };
+// Frames of the decoder's stages and head. `band` is that of the first stage's input.
+void expect_up(FramePools& pools, const std::vector<VaeStage>& stages, RowBand band, int64_t width) {
+  const auto expect = [&](int64_t channels) {
+    const ZeroRows zeros = band.zeros();
+    const int64_t rows = zeros.above + band.kept(block_reach) + band.rows() + zeros.below;
+    if (!band.done()) pools.expect({1, rows, width, channels}, 1, zeros);
+    band = band.conv();
+  };
   for (const VaeStage& s : stages) {
-    for (int64_t i = 0; i < 2 * s.blocks; ++i) {
-      expect(i == 0 ? s.in : s.out);
-      frame[1] = band.conv_rows(frame[1]);
-    }
+    for (int64_t i = 0; i < 2 * s.blocks; ++i) expect(i == 0 ? s.in : s.out);
     if (!s.resample) continue;
-    frame[1] = band.doubled_rows(frame[1]);
-    frame[2] *= 2;
+    band = band.doubled();
+    width *= 2;
   }
   expect(stages.back().out);
 }
@@ -108,25 +109,23 @@ void start_frame(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig
   middle_blocks(ctx, weights.middle, state, x);
 }
 
-// What the decoder's stages work on: a band of the frames that come of one latent frame.
+// What the decoder's stages work on, and where a band of the frames goes that come of one latent frame.
 struct DecoderRun {
   const VaeDecoderWeights& weights;
   const VaeConfig& config;
   VaeState& state;
-  RowBand band;
   Tensor frames;  // [3, t, rows, W]
 };
 
-// Takes one frame [1, H, W, C] through the stages from `stage` on and the head; gives the number of frames done.
-// Convolutions in time get earlier frames from their caches, so going on with one frame before the next is begun gives
-// the same and needs less memory.
-int64_t finish_frame(Context& ctx, const DecoderRun& run, size_t stage, const Tensor& x, int64_t done) {
+// Takes one frame x [1, H, W, C], of which `band` holds the rows, through the stages from `stage` on and the head;
+// gives the number of frames done. Convolutions in time get earlier frames from their caches, so going on with one
+// frame before the next is begun gives the same and needs less memory.
+int64_t finish_frame(Context& ctx, const DecoderRun& run, size_t stage, const RowBand& band, const Tensor& x,
+                     int64_t done) {
   const VaeConfig& c = run.config;
-  const RowBand& band = run.band;
   const auto scope = ctx.arena->scope();
   if (stage == c.up.size()) {
-    const int64_t rows = band.conv_rows(x.dim(1) - band.kept(block_reach));
-    const Tensor image = ctx.make(ctx.compute, {1, rows, x.dim(2), c.image_channels()});
+    const Tensor image = ctx.make(ctx.compute, {1, band.conv().rows(), x.dim(2), c.image_channels()});
     head(ctx, run.weights.head, band, run.state.head, run.state.pools, x, image);
     ops::to_planar(ctx, image, {}, {}, run.frames.slice(1, done, 1), c.patch, true);
     return done + 1;
@@ -134,19 +133,25 @@ int64_t finish_frame(Context& ctx, const DecoderRun& run, size_t stage, const Te
   const VaeStageRun one = run_of(c, c.up, stage, run.state.first, band);
   const Shape own = up_shape(one, x.shape, next_width(c.up, stage));
   const bool last = stage + 1 == c.up.size();
-  const int64_t kept = band.kept(last ? block_reach : up_reach(c.up[stage + 1], one.shortcut));
+  const RowBand next = band.up(c.up[stage]);
+  const int64_t kept = next.kept(last ? block_reach : up_reach(c.up[stage + 1], one.shortcut));
   const Tensor y = ctx.make(ctx.compute, {own[0], kept + own[1], own[2], own[3]});
   up_stage(ctx, one, run.weights.stages[stage], run.state.stages[stage], run.state.pools, x, y.slice(1, kept, own[1]));
   for (int64_t t = 0; t < y.dim(0); ++t) {
     const Tensor frame = y.slice(0, t, 1);
-    (last ? run.state.head_input : run.state.stages[stage + 1].input).pass(ctx, band, frame);
-    done = finish_frame(ctx, run, stage + 1, frame, done);
+    (last ? run.state.head_input : run.state.stages[stage + 1].input).pass(ctx, next, frame);
+    done = finish_frame(ctx, run, stage + 1, next, frame, done);
   }
   return done;
 }
 
+RowBand image_of(const VaeConfig& c, RowBand band) {
+  for (const VaeStage& s : c.up) band = band.up(s);
+  return band.conv();
+}
+
 // All frames in one band after another.
-void decode_in(Context& ctx, const std::vector<DecoderBand>& plan, const VaeDecoderWeights& weights,
+void decode_in(Context& ctx, const std::vector<RowBand>& plan, const VaeDecoderWeights& weights,
                const VaeConfig& config, const Tensor& z, const BandSink& sink) {
   const int64_t latent_frames = z.dim(1), height = z.dim(2), width = z.dim(3), channels = config.up.front().in;
   const auto scope = ctx.arena->scope();
@@ -159,18 +164,19 @@ void decode_in(Context& ctx, const std::vector<DecoderBand>& plan, const VaeDeco
   }
   VaeState state(config.up);
   state.keep_rows(config.up, has_shortcut(config), latent_frames);
-  for (const DecoderBand& band : plan) {
+  for (const RowBand& band : plan) {
     state.start_band();
-    expect_up(state.pools, config.up, band.edges, {1, band.latent.count(), width, 0});
-    const int64_t kept = band.edges.kept(up_reach(config.up.front(), has_shortcut(config)));
-    const Tensor rows = middle.slice(1, band.latent.begin - kept, kept + band.latent.count());
+    expect_up(state.pools, config.up, band, width);
+    const int64_t kept = band.kept(up_reach(config.up.front(), has_shortcut(config)));
+    const Tensor x = middle.slice(1, band.own().begin - kept, kept + band.rows());
+    const RowRange image = image_of(config, band).own();
     for (int64_t t = 0, first = 0; t < latent_frames; ++t) {
       const auto one = ctx.arena->scope();
-      const Tensor frames = ctx.make(DType::f32, {3, state.first ? 1 : config.stride_t(),
-                                                  band.image().count() * config.patch, width * config.stride_s()});
-      finish_frame(ctx, {weights, config, state, band.edges, frames}, 0, rows.slice(0, t, 1), 0);
+      const Tensor frames = ctx.make(DType::f32, {3, state.first ? 1 : config.stride_t(), image.count() * config.patch,
+                                                  width * config.stride_s()});
+      finish_frame(ctx, {weights, config, state, frames}, 0, band, x.slice(0, t, 1), 0);
       state.first = false;
-      sink(first, band.image().begin * config.patch, frames);
+      sink(first, image.begin * config.patch, frames);
       first += frames.dim(1);
     }
   }
@@ -183,7 +189,7 @@ VaeDecoder::VaeDecoder(const VaeDecoderWeights& weights, const VaeConfig& config
   require(height > 0 && width > 0, ErrorCode::invalid_argument,
           "[VAE decoder] latent frames of {} x {}, expected positive sizes", height, width);
   expect_middle(state_.pools, {1, height, width, config.z_dim}, config.up.front().in);
-  expect_up(state_.pools, config.up, {}, {1, height, width, 0});
+  expect_up(state_.pools, config.up, {.height = height}, width);
 }
 
 void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames) {
@@ -195,7 +201,7 @@ void VaeDecoder::decode_next(Context& ctx, const Tensor& z, const Tensor& frames
 
   const Tensor x = ctx.make(ctx.compute, {1, height_, width_, c.up.front().in});
   start_frame(ctx, *weights_, c, state_, z, x);
-  finish_frame(ctx, {*weights_, c, state_, {}, frames}, 0, x, 0);
+  finish_frame(ctx, {*weights_, c, state_, frames}, 0, {.height = height_}, x, 0);
   state_.first = false;
 }
 
@@ -272,7 +278,7 @@ void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& con
 void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
                   int64_t bands, const BandSink& sink) {
   check_latents(z, config);
-  const std::vector<DecoderBand> plan = plan_decoder_bands(config.up, z.dim(2), bands);
+  const std::vector<RowBand> plan = plan_decoder_bands(config.up, z.dim(2), bands);
   if (plan.size() > 1) return decode_in(ctx, plan, weights, config, z, sink);
   decode(ctx, weights, config, z, [&](int64_t first, const Tensor& frames) { sink(first, 0, frames); });
 }

@@ -62,8 +62,8 @@ using BandSink = std::function<void(int64_t first_frame, int64_t first_row, cons
 void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
             const FrameSink& sink);
 /// The same in bands of rows (see row_bands.h), for less memory: all frames of the first band, then all of the next.
-/// The values are those of the whole frames; one band is `decode`. Throws Error(invalid_argument) for more than
-/// most_decoder_bands(config.up, h).
+/// The values are those of the whole frames; one band is `decode`. Throws Error(invalid_argument) for less than one and
+/// for more than h.
 void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
                   int64_t bands, const BandSink& sink);
 

@@ -41,7 +41,7 @@ ConvArgs frames_of(const ConvArgs& a, int64_t first, int64_t n) {
 bool can_fold(const ConvArgs& a) noexcept {
   return a.upsample && a.x.dtype == DType::f32 && a.w.dim(1) == 1 && a.w.dim(2) == 3 && a.w.dim(3) == 3 &&
          a.pad_top <= 1 && a.pad_bottom <= 1 && a.pad_left == 1 && a.pad_right == 1 &&
-         a.x.dim(1) + std::min(a.pad_top, a.pad_bottom) > 1 && a.stride == std::array<int64_t, 3>{1, 1, 1};
+         a.stride == std::array<int64_t, 3>{1, 1, 1};
 }
 
 void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv) {
@@ -56,6 +56,7 @@ void folded_upsample(Context& ctx, const ConvArgs& a, Conv conv) {
     // place 0.
     const int64_t above = py == 0 ? a.pad_top : 0, below = py == 1 ? a.pad_bottom : 0;
     const int64_t height = a.x.dim(1) - 1 + above + below, start = py == 0 ? 1 - a.pad_top : a.pad_top;
+    if (height == 0) continue;
     const Tensor small = ctx.make(DType::f32, {1, height, width, outputs});
     for (int64_t t = 0; t < a.x.dim(0); ++t) {
       conv(ctx, {.x = a.x.slice(0, t, 1),

@@ -412,7 +412,8 @@ inline void add_conv_cases(std::vector<OpCase>& cases, DType dtype) {
                                              {5, 0, 1, 1},
                                              {1, 1, 1, 1},
                                              {3, 0, 0, 0},
-                                             {9, 0, 0, 0}})
+                                             {9, 0, 0, 0},
+                                             {1, 0, 1, 1}})
     cases.push_back(
         {fmt::format("conv_rows_{}_{}{}{}", rows, top, bottom, up ? "_upsample" : ""),
          [=, rows = rows, top = top, bottom = bottom, up = up](Context& ctx, Maker& make) -> std::vector<Tensor> {
