@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "engine/frame_assembler.h"
 #include "io/safetensors.h"
 #include "io/tokenizer.h"
 #include "io/video.h"
@@ -285,24 +286,27 @@ void Generation::decode(const Tensor& latent, const std::string& metadata) {
   if (dump_.wanted())
     whole = OwnedTensor(ctx_.arena->memory(), DType::f32, {3, prepared_.frames, prepared_.height, prepared_.width});
 
-  const int64_t pixels = prepared_.width * prepared_.height;
-  std::vector<float> planes;
-  std::vector<uint8_t> rgb(static_cast<size_t>(pixels) * 3);
-  reporter_.begin(Stage::decode, prepared_.frames);
-  models::decode(ctx_, decoder, vae, latent, [&](int64_t first, const Tensor& frames) {
-    ctx_.check_stop();
-    if (whole.tensor)
-      for (int64_t c = 0; c < 3; ++c)
-        ops::copy(ctx_, frames.slice(0, c, 1), whole.tensor.slice(0, c, 1).slice(1, first, frames.dim(1)));
-    planes.resize(static_cast<size_t>(frames.numel()));
-    ctx_.arena->memory().download(planes.data(), frames.data, frames.nbytes());
-    for (int64_t f = 0; f < frames.dim(1); ++f) {
-      io::frame_to_rgb8(planes, frames.dim(1), f, rgb);
-      if (writer) writer->write(rgb);
-      if (hooks_.on_frame) hooks_.on_frame(rgb, static_cast<int>(prepared_.width), static_cast<int>(prepared_.height));
-    }
-    reporter_.done(first + frames.dim(1));
+  FrameAssembler assembler(prepared_.frames, prepared_.height, prepared_.width, [&](std::span<const uint8_t> rgb) {
+    if (writer) writer->write(rgb);
+    if (hooks_.on_frame) hooks_.on_frame(rgb, static_cast<int>(prepared_.width), static_cast<int>(prepared_.height));
   });
+  std::vector<float> planes;
+  int64_t rows_done = 0;  // of all frames
+  reporter_.begin(Stage::decode, prepared_.frames);
+  models::decode_bands(ctx_, decoder, vae, latent, loaded_.vae_bands.decode,
+                       [&](int64_t frame, int64_t row, const Tensor& part) {
+                         ctx_.check_stop();
+                         if (whole.tensor)
+                           for (int64_t c = 0; c < 3; ++c)
+                             for (int64_t t = 0; t < part.dim(1); ++t)
+                               ops::copy(ctx_, part.slice(0, c, 1).slice(1, t, 1),
+                                         whole.tensor.slice(0, c, 1).slice(1, frame + t, 1).slice(2, row, part.dim(2)));
+                         planes.resize(static_cast<size_t>(part.numel()));
+                         ctx_.arena->memory().download(planes.data(), part.data, part.nbytes());
+                         assembler.add(frame, row, part.dim(1), planes);
+                         rows_done += part.dim(1) * part.dim(2);
+                         reporter_.done(rows_done / prepared_.height);
+                       });
   if (whole.tensor) ctx_.tap("video", whole.tensor);
   reporter_.begin(Stage::save, 1);
   if (writer) writer->finish();

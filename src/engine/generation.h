@@ -15,6 +15,11 @@
 /// One generation, stage by stage. Each stage frees what it needed before the next begins.
 namespace wan::engine {
 
+/// In how many bands of rows the VAE works: more take less memory and a little more time.
+struct VaeBands {
+  int64_t decode = 1;
+};
+
 /// What stays loaded between generations of one engine, and how things are loaded.
 struct LoadedModels {
   /// `dit`, `text`: policies of transformers and text encoder, `vae` of the VAE. The copy queues are those of their
@@ -24,6 +29,7 @@ struct LoadedModels {
       : policy(vae), text_policy(text), dit_policy(dit), text_copies(umt5_copies), dits(models, dit, dit_copies) {}
 
   weights::Policy policy, text_policy, dit_policy;
+  VaeBands vae_bands;
   weights::CopyQueue* text_copies;
   DitStore dits;
 };

@@ -59,8 +59,8 @@ struct RowBand {
 constexpr int64_t block_reach = 2;
 int64_t up_reach(const VaeStage& stage, bool shortcut) noexcept;
 
-/// Bands of latents of `height` rows for the decoder, equal but for the first and the last in every layer, and of about
-/// equal height in the image. Throws Error(invalid_argument) for less than one and for more than `height`.
+/// Bands of latents of `height` rows for the decoder: equal but for the first and the last in every layer, and such
+/// that all take about the same memory. Throws Error(invalid_argument) for less than one and for more than `height`.
 std::vector<RowBand> plan_decoder_bands(const std::vector<VaeStage>& up, int64_t height, int64_t bands);
 
 /// The last rows of every frame of one layer, from one band to the next.

@@ -53,6 +53,16 @@ TEST_P(VaeGolden, DecodesLikeUpstream) {
   EXPECT_GT(rounded, 1e-4) << "bf16 did not take part";
 }
 
+TEST_P(VaeGolden, DecodesLikeUpstreamInBands) {
+  const auto [name, version, image] = GetParam();
+  const std::string key = name;
+  const Loaded vae(version);
+  test::CpuContext cpu;
+  const Tensor z = load(cpu, golden_values(), key + ".latent_out");
+  const Tensor out = banded_decode(cpu.ctx, vae, z, std::min<int64_t>(z.dim(2), 3));
+  EXPECT_LE(test::relative_l2(test::values(out), golden_values().f32(key + ".video")), 5e-6);
+}
+
 TEST_P(VaeGolden, EncodesLikeUpstream) {
   const auto [name, version, image] = GetParam();
   if (!image) GTEST_SKIP() << "a case without an image";
