@@ -30,8 +30,8 @@ Video decoded(const test::GoldenCase& c, int64_t bands) {
   const ModelsOnDisk models(test::golden_folder + c.checkpoint, {});
   const PreparedRequest prepared = prepare(models, r);
   test::CpuContext cpu;
-  LoadedModels loaded;
-  loaded.policy = {DType::f32, false, &host_memory()};
+  const weights::Policy policy{DType::f32, false, &host_memory()};
+  LoadedModels loaded(models, policy, policy, policy, nullptr, nullptr);
   loaded.vae_bands.decode = bands;
   Video video;
   Hooks hooks;

@@ -53,15 +53,24 @@ struct RowBand {
   RowBand doubled() const noexcept { return {2 * height, 2 * begin - 1, 2 * end - 1, top, last}; }
   RowBand blocks(const VaeStage& stage) const noexcept;
   RowBand up(const VaeStage& stage) const noexcept;
+  /// The band in the result of the encoder's halving convolution, which sees its own row and the two below, and of a
+  /// whole stage of the encoder.
+  RowBand halved() const noexcept;
+  RowBand down(const VaeStage& stage) const noexcept;
 };
 
 /// How many rows back the stages reach: two for a residual block's convolutions; 2.2's shortcut waits for all of them.
 constexpr int64_t block_reach = 2;
 int64_t up_reach(const VaeStage& stage, bool shortcut) noexcept;
+int64_t down_reach(const VaeStage& stage, bool shortcut) noexcept;
 
 /// Bands of latents of `height` rows for the decoder: equal but for the first and the last in every layer, and such
 /// that all take about the same memory. Throws Error(invalid_argument) for less than one and for more than `height`.
 std::vector<RowBand> plan_decoder_bands(const std::vector<VaeStage>& up, int64_t height, int64_t bands);
+/// Bands of the image for the encoder, likewise; latents have `height` rows. The first one must be large enough to give
+/// some of the latents: throws Error(invalid_argument) for more than most_encoder_bands.
+std::vector<RowBand> plan_encoder_bands(const std::vector<VaeStage>& down, int64_t height, int64_t bands);
+int64_t most_encoder_bands(const std::vector<VaeStage>& down, int64_t height);
 
 /// The last rows of every frame of one layer, from one band to the next.
 class KeptRows {

@@ -78,14 +78,48 @@ TEST(DecoderBands, TooManyAreRefused) {
   EXPECT_THROW(plan_decoder_bands(official, 90, 0), Error);
 }
 
+TEST(EncoderBands, CoverEveryLayer) {
+  const std::vector<VaeStage> down = {
+      {96, 96, 2, true, false}, {96, 192, 2, true, true}, {192, 384, 2, true, true}, {384, 384, 2}};
+  for (const int64_t height : {1, 9, 10, 11, 15, 44, 45, 60, 80, 90})
+    for (int64_t bands = 1; bands <= most_encoder_bands(down, height); ++bands) {
+      const auto plan = plan_encoder_bands(down, height, bands);
+      ASSERT_EQ(std::ssize(plan), bands);
+      std::vector<RowBand> before;
+      for (const RowBand& image : plan) {
+        std::vector<RowBand> layers{image, image.conv()};
+        for (const VaeStage& s : down) {
+          layers.push_back(layers.back().blocks(s));
+          if (s.resample) layers.push_back(layers.back().halved());
+        }
+        EXPECT_EQ(layers.front().height, 8 * height);
+        EXPECT_EQ(layers.back().height, height);
+        EXPECT_GT(layers.back().rows(), 0) << height << " " << bands;
+        for (size_t i = 0; i < layers.size(); ++i) {
+          EXPECT_EQ(layers[i].own().begin, before.empty() ? 0 : before[i].own().end);
+          EXPECT_GE(layers[i].rows(), 0);
+          if (!before.empty() && !before[i].top && !layers[i].last && layers[i].end <= layers[i].height) {
+            EXPECT_EQ(layers[i].rows(), before[i].rows()) << height << " " << bands << " " << i;
+          }
+        }
+        before = layers;
+      }
+      for (const RowBand& layer : before) EXPECT_EQ(layer.own().end, layer.height);
+    }
+  EXPECT_EQ(most_encoder_bands(down, 90), 81);
+  EXPECT_EQ(most_encoder_bands(down, 5), 1);
+  EXPECT_THROW(plan_encoder_bands(down, 90, 82), Error);
+  EXPECT_THROW(plan_encoder_bands(down, 90, 0), Error);
+}
+
 struct Case {
   VaeVersion version;
   DType compute;
 };
 
-class BandedDecode : public testing::TestWithParam<Case> {};
+class BandedVae : public testing::TestWithParam<Case> {};
 
-TEST_P(BandedDecode, EqualsWholeFrames) {
+TEST_P(BandedVae, DecodesWhatWholeFramesGive) {
   const Loaded vae(GetParam().version, GetParam().compute);
   for (const auto [frames, height, width] :
        {std::array<int64_t, 3>{1, 17, 2}, {2, 2, 3}, {2, 3, 2}, {3, 5, 3}, {4, 19, 1}, {3, 14, 5}}) {
@@ -101,7 +135,25 @@ TEST_P(BandedDecode, EqualsWholeFrames) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, BandedDecode,
+TEST_P(BandedVae, EncodesWhatWholeFramesGive) {
+  const Loaded vae(GetParam().version, GetParam().compute);
+  const int64_t s = vae.config.stride_s();
+  for (const auto [frames, height, width] : {std::array<int64_t, 3>{1, 14, 2}, {5, 11, 1}, {9, 16, 1}, {13, 13, 2}}) {
+    const int64_t most = most_encoder_bands(vae.config.down, height);
+    ASSERT_GT(most, 1);
+    test::CpuContext cpu(GetParam().compute, 1);
+    const Tensor video = some_latent(cpu, 3, frames, height * s, width * s);
+    const Tensor whole = streamed_encode(cpu.ctx, vae, video);
+    for (const int64_t bands : std::set<int64_t>{1, 2, 3, most})
+      if (bands <= most) {
+        EXPECT_EQ(largest_difference(banded_encode(cpu.ctx, vae, video, bands), whole), 0)
+            << frames << " frames of " << height << " x " << width << " in " << bands << " bands";
+      }
+    EXPECT_THROW(banded_encode(cpu.ctx, vae, video, most + 1), Error);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, BandedVae,
                          testing::Values(Case{VaeVersion::v21, DType::f32}, Case{VaeVersion::v21, DType::bf16},
                                          Case{VaeVersion::v22, DType::f32}, Case{VaeVersion::v22, DType::bf16}),
                          [](const auto& i) {

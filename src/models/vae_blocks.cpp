@@ -93,28 +93,76 @@ Tensor residual_blocks(Context& ctx, const VaeStageWeights& w, VaeStageState& st
   return y;
 }
 
+// down_stage in bands.
+void down_stage_of_band(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state,
+                        FramePools& pools, const Tensor& x, const Tensor& y) {
+  const RowBand &band = run.band, made = band.blocks(run.stage), result = band.down(run.stage);
+  const int64_t kept = band.kept(down_reach(run.stage, run.shortcut)), rows = result.rows();
+  const auto blocks_into = [&](int64_t t, const Tensor& to) {
+    const int64_t unseen = kept - band.kept(block_reach);  // only the shortcut reaches there
+    residual_blocks_of_band(ctx, w, band, state, pools, x.slice(0, t, 1).slice(1, unseen, x.dim(1) - unseen), to);
+  };
+  if (!run.stage.resample) {
+    for (int64_t t = 0; t < x.dim(0); ++t) blocks_into(t, y.slice(0, t, 1));
+  } else {
+    const bool thin = run.stage.time && !run.first;
+    const Tensor half = thin ? ctx.make(y.dtype, {x.dim(0), rows, y.dim(2), y.dim(3)}) : y;
+    const int64_t above = made.kept(block_reach), lower = 2 * result.own().begin - (made.own().begin - above);
+    ConvShape shape = halve_space;
+    shape.pad_bottom = made.to_bottom() ? 1 : 0;
+    for (int64_t t = 0; t < x.dim(0); ++t) {
+      const auto scope = ctx.arena->scope();
+      const Tensor h = ctx.make(x.dtype, {1, above + made.rows(), x.dim(2), run.stage.out});
+      blocks_into(t, h.slice(1, above, made.rows()));
+      state.space.pass(ctx, made, h);
+      if (rows > 0)
+        ops::conv_into(ctx, h.slice(1, lower, 2 * rows + 1 - shape.pad_bottom), {}, w.space.weight, w.space.bias, shape,
+                       half.slice(0, t, 1));
+    }
+    if (rows > 0 && thin) ops::conv_into(ctx, half, state.time.history(), w.time.weight, w.time.bias, halve_time, y);
+    if (rows > 0 && run.stage.time) state.time.push(ctx, half, 1);
+  }
+  if (rows == 0 || !run.shortcut) return;
+  const int64_t factor = space_factor(run.stage), lower = factor * result.own().begin - (band.own().begin - kept);
+  const Tensor part = ctx.make(x.dtype, {x.dim(0), factor * rows, x.dim(2), x.dim(3)});
+  for (int64_t t = 0; t < x.dim(0); ++t)
+    ops::copy(ctx, x.slice(0, t, 1).slice(1, lower, factor * rows), part.slice(0, t, 1));
+  ops::add_avg_down(ctx, y, part, time_factor(run.stage), factor);
+}
+
+void keep_rows_of_stage(VaeStageState& stage, int64_t frames, int64_t input_reach, int64_t space_reach) {
+  stage.input = KeptRows(frames, input_reach);
+  stage.space = KeptRows(frames, space_reach);
+  for (VaeResidualState& block : stage.blocks) {
+    block.input = KeptRows(frames, block_reach);
+    block.inner = KeptRows(frames, block_reach);
+  }
+}
+
 }  // namespace
 
 VaeState::VaeState(const std::vector<VaeStage>& config) : stages(config.size()) {
   for (size_t i = 0; i < config.size(); ++i) stages[i].blocks.resize(static_cast<size_t>(config[i].blocks));
 }
 
-void VaeState::keep_rows(const std::vector<VaeStage>& config, bool shortcut, int64_t latent_frames) {
-  int64_t frames = latent_frames;
+void VaeState::keep_rows_up(const std::vector<VaeStage>& config, bool shortcut, int64_t frames) {
   for (size_t i = 0; i < config.size(); ++i) {
-    stages[i].input = KeptRows(frames, up_reach(config[i], shortcut));
-    stages[i].space = KeptRows(frames, 1);
-    for (VaeResidualState& block : stages[i].blocks) {
-      block.input = KeptRows(frames, block_reach);
-      block.inner = KeptRows(frames, block_reach);
-    }
+    keep_rows_of_stage(stages[i], frames, up_reach(config[i], shortcut), 1);
     if (config[i].time) frames = 2 * frames - 1;
   }
   head_input = KeptRows(frames, block_reach);
 }
 
+void VaeState::keep_rows_down(const std::vector<VaeStage>& config, bool shortcut, int64_t frames) {
+  for (size_t i = 0; i < config.size(); ++i) {
+    keep_rows_of_stage(stages[i], frames, down_reach(config[i], shortcut), block_reach);
+    if (config[i].time) frames = (frames + 1) / 2;
+  }
+}
+
 void VaeState::start_band() {
   pools = {};
+  conv_in = {};
   head = {};
   head_input.start_band();
   for (VaeStageState& s : stages) {
@@ -149,11 +197,11 @@ void causal_conv(Context& ctx, const ConvWeights& w, const RowBand& band, FrameW
   window.push(ctx);
 }
 
-void causal_conv_of(Context& ctx, const ConvWeights& w, FrameWindow& window, FramePools& pools, const Tensor& x,
-                    const Tensor& y) {
-  const Tensor next = window.next(ctx, pools, x.dtype, x.shape);
-  ops::copy(ctx, x, next);
-  causal_conv(ctx, w, {}, window, next, y);
+void causal_conv_of(Context& ctx, const ConvWeights& w, const RowBand& band, FrameWindow& window, FramePools& pools,
+                    const Tensor& x, const Tensor& y) {
+  const NextFrame next = next_frame(ctx, band, window, pools, x.dtype, x.shape);
+  ops::copy(ctx, x, next.rows);
+  causal_conv(ctx, w, band, window, next.frame, y);
 }
 
 Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t rows) {
@@ -223,7 +271,7 @@ Shape up_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
 
 Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels) {
   const int64_t t = run.first ? 1 : time_factor(run.stage), s = space_factor(run.stage);
-  return {x[0] / t, x[1] / s, x[2] / s, channels};
+  return {x[0] / t, run.band.all() ? x[1] / s : run.band.down(run.stage).rows(), x[2] / s, channels};
 }
 
 void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
@@ -266,6 +314,7 @@ void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, Va
 void down_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
                 const Tensor& x, const Tensor& y) {
   const auto scope = ctx.arena->scope();
+  if (!run.band.all()) return down_stage_of_band(ctx, run, w, state, pools, x, y);
   if (!run.stage.resample) {
     residual_blocks(ctx, w, state, pools, x, run.shortcut, y);
   } else {

@@ -26,8 +26,9 @@ struct VaeStageState {
 /// Everything that one encoder or decoder keeps between chunks.
 struct VaeState {
   explicit VaeState(const std::vector<VaeStage>& stages);
-  /// Prepares the decoder's stages for bands of a clip of that many latent frames. `stages` as above.
-  void keep_rows(const std::vector<VaeStage>& stages, bool shortcut, int64_t latent_frames);
+  /// Prepares the stages, decoder's or encoder's, for bands of a clip of which the first gets `frames` frames.
+  void keep_rows_up(const std::vector<VaeStage>& stages, bool shortcut, int64_t frames);
+  void keep_rows_down(const std::vector<VaeStage>& stages, bool shortcut, int64_t frames);
   /// Forgets all frames; the rows kept of the band before stay.
   void start_band();
   int64_t bytes() const noexcept;
@@ -44,9 +45,9 @@ struct VaeState {
 /// y [1, H, W, O] = conv(history, next) + residual, if present. In bands, next has a row more on either side.
 void causal_conv(Context& ctx, const ConvWeights& w, const RowBand& band, FrameWindow& window, const Tensor& next,
                  const Tensor& y, const Tensor& residual = {});
-/// The same for a whole frame x that lies elsewhere.
-void causal_conv_of(Context& ctx, const ConvWeights& w, FrameWindow& window, FramePools& pools, const Tensor& x,
-                    const Tensor& y);
+/// The same for a frame x that lies elsewhere, without the rows of zeros.
+void causal_conv_of(Context& ctx, const ConvWeights& w, const RowBand& band, FrameWindow& window, FramePools& pools,
+                    const Tensor& x, const Tensor& y);
 
 /// A convolution of extent 1: [T, H, W, I] to [T, H, W, O], in ctx.arena. `rows` takes only the first outputs.
 Tensor pointwise(Context& ctx, const ConvWeights& w, const Tensor& x, int64_t rows = -1);
@@ -81,7 +82,8 @@ Shape down_shape(const VaeStageRun& run, const Shape& x, int64_t channels);
 /// not in bands; there it is one frame, with up_reach rows of the band before.
 void up_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
               const Tensor& x, const Tensor& y);
-/// One resolution of the encoder (Down_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten.
+/// One resolution of the encoder (Down_ResidualBlock, or its flat equivalent in 2.1), x to y. x may be overwritten, but
+/// not in bands; there it has down_reach rows of the band before, and frames of y do not lie apart.
 void down_stage(Context& ctx, const VaeStageRun& run, const VaeStageWeights& w, VaeStageState& state, FramePools& pools,
                 const Tensor& x, const Tensor& y);
 

@@ -42,8 +42,6 @@ class VaeEncoder {
   int64_t cache_bytes() const noexcept { return state_.bytes(); }
 
  private:
-  Tensor start_frames(Context& ctx, size_t stages, const Tensor& frames);
-
   const VaeEncoderWeights* weights_;
   const VaeConfig* config_;
   int64_t height_, width_;
@@ -70,5 +68,9 @@ void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfi
 /// Encodes the `frames` (4n + 1) frames of a source into z [z_dim, n + 1, h, w].
 void encode(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,
             const FrameSource& source, const Tensor& z);
+/// The same in bands of rows; one band is `encode`. The source gives all frames for each band. Throws
+/// Error(invalid_argument) for less than one band and for more than most_encoder_bands(config.down, h).
+void encode_bands(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,
+                  const FrameSource& source, const Tensor& z, int64_t bands);
 
 }  // namespace wan::models

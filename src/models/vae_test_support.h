@@ -7,6 +7,7 @@
 
 #include "io/torch_file.h"
 #include "models/vae_stream.h"
+#include "ops/elementwise.h"
 #include "support/cpu_context.h"
 #include "support/expected.h"
 #include "weights/file_source.h"
@@ -94,6 +95,19 @@ inline Tensor streamed_encode(Context& ctx, const Loaded& vae, const Tensor& vid
     encoder.encode_next(ctx, video.slice(1, first, n), z.slice(1, t, 1));
     first += n;
   }
+  return z;
+}
+
+/// The latent of a video through bands of rows.
+inline Tensor banded_encode(Context& ctx, const Loaded& vae, const Tensor& video, int64_t bands) {
+  const int64_t s = vae.config.stride_s();
+  const Tensor z = ctx.make(
+      DType::f32, {vae.config.z_dim, vae.config.latent_frames(video.dim(1)), video.dim(2) / s, video.dim(3) / s});
+  const auto source = [&](int64_t first, const Tensor& frames) {
+    for (int64_t c = 0; c < 3; ++c)
+      ops::copy(ctx, video.slice(0, c, 1).slice(1, first, frames.dim(1)), frames.slice(0, c, 1));
+  };
+  encode_bands(ctx, vae.encoder, vae.config, video.dim(1), source, z, bands);
   return z;
 }
 
