@@ -155,7 +155,8 @@ ImageCondition Generation::encode_image() {
   const std::vector<float> picture =
       whole_clip ? pipeline::fit_bicubic(*prepared_.image, size) : pipeline::fit_and_crop(*prepared_.image, size);
   const int64_t frames = whole_clip ? prepared_.frames : 1;
-  reporter_.begin(Stage::image, vae.latent_frames(frames));
+  const int64_t bands = loaded_.vae_bands.encode;
+  reporter_.begin(Stage::image, bands * vae.latent_frames(frames));
 
   if (dump_.wanted()) {
     OwnedTensor clip(memory, DType::f32, {3, frames, size.height, size.width});
@@ -165,14 +166,14 @@ ImageCondition Generation::encode_image() {
   const Shape& latent = prepared_.latent;
   OwnedTensor z(memory, DType::f32, {vae.z_dim, vae.latent_frames(frames), latent[2], latent[3]});
   int64_t chunk = 0;
-  models::encode(
+  models::encode_bands(
       ctx_, encoder, vae, frames,
       [&](int64_t first, const Tensor& part) {
         ctx_.check_stop();
         reporter_.done(chunk++);
         pipeline::fill_clip(ctx_, picture, first, part);
       },
-      z.tensor);
+      z.tensor, bands);
   reporter_.done(chunk);
   ctx_.tap("vae_enc", z.tensor);
   if (!whole_clip) {

@@ -17,7 +17,7 @@ namespace wan::engine {
 
 /// In how many bands of rows the VAE works: more take less memory and a little more time.
 struct VaeBands {
-  int64_t decode = 1;
+  int64_t decode = 1, encode = 1;
 };
 
 /// What stays loaded between generations of one engine, and how things are loaded.
