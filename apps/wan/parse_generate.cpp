@@ -60,7 +60,9 @@ void add_model_flags(Flags& f) {
   f.value("threads", "N", "CPU threads (default: all)", group);
   f.on_off("convert_model_dtype", "Round all DiT weights to bf16 first", group);
   f.on_off("t5_cpu", "Keep the text encoder on the CPU", group);
-  f.value("offload_model", "BOOL", "Upstream's flag; no effect on the CPU", group);
+  f.value("vram", "SIZE", "Memory of the GPU that may be used, such as 12GB (default: all of it)", group);
+  f.value("ram", "SIZE", "Memory of the host that may be used (default: what is available)", group);
+  f.value("offload_model", "BOOL", "Give the transformers' memory back before decoding", group);
 }
 
 void add_sampling_flags(Flags& f) {
@@ -136,6 +138,8 @@ EngineOptions engine_options(const Flags& f) {
   e.threads = f.threads();
   e.convert_model_dtype = f.given("convert_model_dtype");
   e.t5_cpu = f.given("t5_cpu");
+  e.vram = f.parsed("vram", parse_bytes);
+  e.ram = f.parsed("ram", parse_bytes);
   e.offload_model = f.parsed("offload_model", parse_bool);
   return e;
 }

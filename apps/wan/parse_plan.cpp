@@ -89,8 +89,8 @@ std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command) {
       r.guidance_high = scale->second;
     }
     if (const auto gpu = f.filled("gpu"); !gpu.empty()) parse_gpu(gpu, o.plan);
-    o.plan.vram = f.parsed("vram", parse_bytes);
-    o.plan.ram = f.parsed("ram", parse_bytes);
+    o.plan.engine.vram = f.parsed("vram", parse_bytes);
+    o.plan.engine.ram = f.parsed("ram", parse_bytes);
     o.plan.link = f.filled("link");
     o.json = f.given("json");
     return o;

@@ -10,16 +10,15 @@
 namespace wan {
 
 struct PlanOptions {
+  /// vram: of each GPU, default what it has; ram: default what is available, for a described GPU 0 (not looked at).
   /// Without ckpt_dir the official dimensions of `task` (t2v-A14B if that is left out too) are planned with.
   EngineOptions engine;
   /// As for generate(). Without ckpt_dir only what decides memory and time is looked at, and no file is opened.
   Request request;
-  bool from_image = false;      ///< ti2v-5B: plan for an image without having one; i2v-A14B always does
-  std::string gpu;              ///< "A40", "H100"...; empty: as engine.device says, on this machine
-  int gpus = 0;                 ///< how many; 0: as this machine has, 1 of a described one
-  std::optional<int64_t> vram;  ///< budget per GPU in bytes; default: what it has
-  std::optional<int64_t> ram;   ///< of the host; default: what is available, 0 (not looked at) for a described GPU
-  std::string link;             ///< "pcie4", "pcie5x8", "nvlink"; default: as the GPU's maker connects it
+  bool from_image = false;  ///< ti2v-5B: plan for an image without having one; i2v-A14B always does
+  std::string gpu;          ///< "A40", "H100"...; empty: as engine.device says, on this machine
+  int gpus = 0;             ///< how many; 0: as this machine has, 1 of a described one
+  std::string link;         ///< "pcie4", "pcie5x8", "nvlink"; default: as the GPU's maker connects it
 };
 
 /// One stage under one strategy; the most bytes at once, and its seconds.

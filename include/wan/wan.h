@@ -28,7 +28,9 @@ struct EngineOptions {
   int threads = 0;                     ///< CPU threads; 0: all that this process may use
   bool convert_model_dtype = false;    ///< round every DiT weight to bf16 first, as upstream's flag does
   bool t5_cpu = false;                 ///< keep the text encoder on the CPU
-  std::optional<bool> offload_model;   ///< upstream's flag; accepted, of no effect on the CPU
+  std::optional<int64_t> vram;         ///< bytes of the GPU's memory that may be used; default: what is free
+  std::optional<int64_t> ram;          ///< of the host's; default: what is available
+  std::optional<bool> offload_model;   ///< upstream's flag: true gives the transformers' memory back before decoding
 };
 
 /// What to generate. Fields left empty take the task's defaults, which are upstream's.

@@ -125,17 +125,18 @@ std::vector<OwnedTensor> dry_text(const GenerationSpec& s, Context& ctx) {
 }
 
 /// Encodes the first latent frames of `z`.
-void dry_encode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames) {
+void dry_encode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames, int64_t bands = 1) {
   const models::VaeConfig& vae = s.dimensions.vae;
   const auto encoder = dry_weights<models::VaeEncoderWeights>(vae, ctx.compute);
-  models::encode(
-      ctx, encoder, vae, vae.video_frames(latent_frames), [](int64_t, const Tensor&) {}, z.slice(1, 0, latent_frames));
+  models::encode_bands(
+      ctx, encoder, vae, vae.video_frames(latent_frames), [](int64_t, const Tensor&) {}, z.slice(1, 0, latent_frames),
+      bands);
 }
 
-void dry_decode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames) {
+void dry_decode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames, int64_t bands = 1) {
   const models::VaeConfig& vae = s.dimensions.vae;
   const auto decoder = dry_weights<models::VaeDecoderWeights>(vae, ctx.compute);
-  models::decode(ctx, decoder, vae, z.slice(1, 0, latent_frames), [](int64_t, const Tensor&) {});
+  models::decode_bands(ctx, decoder, vae, z.slice(1, 0, latent_frames), bands, [](int64_t, int64_t, const Tensor&) {});
 }
 
 pipeline::DenoiseJob job_of(const GenerationSpec& s, const sampler::Schedule& schedule) {
@@ -305,6 +306,25 @@ StageBytes dry_memory(const GenerationSpec& spec) {
   return bytes;
 }
 
+// In bands, what is kept grows with the frames: all of them run.
+int64_t dry_decode_memory(const GenerationSpec& s, int64_t bands) {
+  DryDevice device(dry_table(s.cuda), s.compute, s.threads);
+  const OwnedTensor z(device.memory, DType::f32, s.latent());
+  const int64_t latents = device.memory.in_use();
+  const int64_t frames = bands == 1 ? std::min(z.tensor.dim(1), shown_latent_frames) : z.tensor.dim(1);
+  dry_decode(s, device.ctx, z.tensor, frames, bands);
+  return device.take_peak() - latents;
+}
+
+int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) {
+  DryDevice device(dry_table(s.cuda), s.compute, s.threads);
+  const OwnedTensor z(device.memory, DType::f32, latent_of(s, image_frames(s)));
+  const int64_t latents = device.memory.in_use();
+  const int64_t frames = bands == 1 ? std::min(z.tensor.dim(1), shown_latent_frames) : z.tensor.dim(1);
+  dry_encode(s, device.ctx, z.tensor, frames, bands);
+  return device.take_peak() - latents;
+}
+
 DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {
   Recorder recorder(ops::dry_cuda_kernels(), s.compute, s.threads);  // its scratch costs the least time to find
   const auto run_clip = [&](Clip& clip, const Shape& latent, auto run) {
@@ -325,7 +345,11 @@ DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), te
         few.dimensions.t5.layers = layers;
         (void)dry_text(few, ctx);
       });
-    if (s.image) run_clip(image_, latent_of(s, image_frames(s)), dry_encode);
+    if (s.image)
+      run_clip(image_, latent_of(s, image_frames(s)),
+               [](const GenerationSpec& spec, Context& ctx, const Tensor& z, int64_t frames) {
+                 dry_encode(spec, ctx, z, frames);
+               });
     GenerationSpec one = s;  // one expert and one prompt
     one.two_experts = false;
     one.guidance_low = 1;
@@ -348,7 +372,9 @@ DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), te
           pipeline::denoise(ctx, job, experts, latent.tensor, [](int64_t, pipeline::Expert) {});
         });
   }
-  run_clip(decode_, s.latent(), dry_decode);
+  run_clip(decode_, s.latent(), [](const GenerationSpec& spec, Context& ctx, const Tensor& z, int64_t frames) {
+    dry_decode(spec, ctx, z, frames);
+  });
 }
 
 WorkSum DryWork::clip(const Clip& c) {

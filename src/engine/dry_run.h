@@ -85,6 +85,10 @@ ExpertSteps expert_steps(const GenerationSpec& spec);
 /// of the VAE show the peak. Throws as the stages do.
 StageBytes dry_memory(const GenerationSpec& spec);
 
+/// The most bytes at once of the VAE alone, besides its weights and the latents.
+int64_t dry_decode_memory(const GenerationSpec& spec, int64_t bands);
+int64_t dry_encode_memory(const GenerationSpec& spec, int64_t bands);
+
 /// The work of each stage.
 class DryWork {
  public:

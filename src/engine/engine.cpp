@@ -22,6 +22,11 @@ struct Engine::Impl {
         arena(*backend.memory) {
     require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
             "[--threads] {} is out of range; expected 0 (all) to 4096", options.threads);
+    require(!options.vram || backend.capacity > 0, ErrorCode::invalid_argument,
+            "[--vram] the CPU computes here; leave it out, or give --ram");
+    for (const auto& [flag, bytes] : {std::pair("--vram", options.vram), std::pair("--ram", options.ram)})
+      require(!bytes || *bytes > 0, ErrorCode::invalid_argument, "[{}] {}; expected some bytes, such as 24GB", flag,
+              bytes.value_or(0));
     ctx.arena = &arena;
     ctx.kernels = backend.kernels.get();
     ctx.stream = backend.stream;
@@ -41,8 +46,18 @@ struct Engine::Impl {
     }
     weights::CopyQueue* copies = backend.copies.get();
     loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies);
-    const int64_t blocks = models.dit_config().layers;
-    loaded->dits.set_room({models.files().two_experts ? 2 * blocks : blocks, blocks, 0});
+  }
+
+  /// Refuses what cannot fit; else makes room for this generation. Blocks, bands and what stays come from the plan.
+  void make_room(const engine::PreparedRequest& prepared) {
+    const engine::MemoryPlan plan(spec_of(prepared));
+    const engine::FitBudget may_use = budget();
+    engine::require_fit(plan, may_use);
+    const engine::Placement p =
+        plan.place(may_use.bytes, may_use.host_bytes > 0 ? may_use.host_bytes : engine::MemoryPlan::no_limit);
+    loaded->vae_bands = p.bands;
+    loaded->dits_stay = p.kept_for_decode && !options.offload_model.value_or(false);
+    loaded->dits.set_room({p.places, p.resident, p.in_host});
   }
 
   /// Where steps of this request are kept, if they are.
@@ -80,9 +95,10 @@ struct Engine::Impl {
   }
   /// Of the memory that computes.
   engine::FitBudget budget() const {
-    const int64_t host = engine::usable_memory();
-    if (backend.capacity == 0) return {backend.name, host > 0 ? host : engine::MemoryPlan::no_limit, 0, 0};
-    return {backend.name, backend.capacity, 0, host};
+    const int64_t available = engine::usable_memory(), host = options.ram.value_or(available);
+    if (backend.capacity == 0)
+      return {backend.name, host > 0 ? host : engine::MemoryPlan::no_limit, options.ram ? available : 0, 0};
+    return {backend.name, options.vram.value_or(backend.capacity), options.vram ? backend.capacity : 0, host};
   }
 
   EngineOptions options;  // with the precision that `precision` left open
@@ -107,7 +123,7 @@ Request Engine::prepare(const Request& request) const { return engine::prepare(i
 
 Result Engine::generate(const Request& request, const Hooks& hooks) {
   engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
-  engine::require_fit(engine::MemoryPlan(impl_->spec_of(prepared)), impl_->budget());
+  impl_->make_room(prepared);
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
   std::optional<engine::SavedRun::Found> found;

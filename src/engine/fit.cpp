@@ -133,7 +133,7 @@ std::vector<SpecChange> changes_that_fit(const GenerationSpec& spec, const FitBu
 
 void require_fit(const MemoryPlan& plan, const FitBudget& budget) {
   const GenerationSpec& spec = plan.spec();
-  const Placement least = spec.cuda ? plan.place_streamed(0) : plan.place_all();
+  const Placement least = plan.least();
   if (least.device.most() <= budget.bytes) return;
   static constexpr std::pair<const char*, const char*> stages[] = {{"text", "encoding the text"},
                                                                    {"image", "encoding the image"},

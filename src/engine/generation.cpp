@@ -80,6 +80,7 @@ void Generation::run(const std::string& metadata) {
   const Request& r = prepared_.request;
   const OwnedTensor latent = r.latents.empty() ? sample() : load_latents();
   ctx_.arena->release();
+  if (!loaded_.dits_stay) loaded_.dits.leave_device();
   ctx_.tap("latent_out", latent.tensor);
   if (!r.save_latents.empty()) save_latents(latent.tensor, r.save_latents);
   if (!r.output.empty() || hooks_.on_frame || dump_.wanted()) {

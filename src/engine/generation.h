@@ -9,16 +9,12 @@
 #include "engine/prepare.h"
 #include "engine/reporter.h"
 #include "engine/saved_run.h"
+#include "engine/vae_bands.h"
 #include "ops/elementwise.h"
 #include "pipeline/image_condition.h"
 
 /// One generation, stage by stage. Each stage frees what it needed before the next begins.
 namespace wan::engine {
-
-/// In how many bands of rows the VAE works: more take less memory and a little more time.
-struct VaeBands {
-  int64_t decode = 1, encode = 1;
-};
 
 /// What stays loaded between generations of one engine, and how things are loaded.
 struct LoadedModels {
@@ -30,6 +26,7 @@ struct LoadedModels {
 
   weights::Policy policy, text_policy, dit_policy;
   VaeBands vae_bands;
+  bool dits_stay = true;  ///< while the VAE decodes, and for the next generation
   weights::CopyQueue* text_copies;
   DitStore dits;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/row_bands.h"
+
 namespace wan::engine {
 namespace {
 
@@ -77,7 +79,7 @@ Placement MemoryPlan::place_all() const {
   return p;
 }
 
-Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget) const {
+Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget, int64_t budget) const {
   const int64_t block = block_bytes();
   Placement p;
   p.fits = true;
@@ -92,31 +94,63 @@ Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget) cons
   p.device.sample = fixed_bytes(spec_) + p.places * block +
                     std::max(stages_.high + weights_.high.outer, stages_.low + weights_.low.outer);
   if (spec_.decode_only) p.device.sample = 0;
+  choose_bands(p, budget);
   p.host = host(p);
   return p;
+}
+
+void MemoryPlan::choose_bands(Placement& p, int64_t budget) const {
+  static constexpr int64_t counts[] = {2, 3, 4, 6, 8};  // beyond these, what is kept of the bands outweighs the rest
+  const models::VaeConfig& vae = spec_.dimensions.vae;
+  const int64_t height = spec_.latent()[2];
+  const auto choose = [&](int64_t& peak, int64_t& bands, int64_t most, const auto& bytes_of) {
+    if (peak <= budget) return;
+    const int64_t rest = peak - bytes_of(spec_, 1);
+    for (const int64_t count : counts) {
+      if (count > most || peak <= budget) return;
+      const int64_t with = rest + bytes_of(spec_, count);
+      if (with >= peak) continue;
+      peak = with;
+      bands = count;
+    }
+  };
+  choose(p.device.decode, p.bands.decode, height, dry_decode_memory);
+  if (spec_.image && !spec_.decode_only)
+    choose(p.device.image, p.bands.encode, models::most_encoder_bands(vae.down, height), dry_encode_memory);
 }
 
 Placement MemoryPlan::place(int64_t budget, int64_t host_budget) const {
   Placement all = place_all();
   all.fits = all.device.most() <= budget;
-  if (!spec_.cuda || all.fits) return all;
+  if (all.fits) return all;
+  if (!spec_.cuda) {
+    choose_bands(all, budget);
+    all.fits = all.device.most() <= budget;
+    return all;
+  }
   const int64_t sample = all.device.sample;
   all.kept_for_decode = false;
   all.device = other_stages(0);
   all.device.sample = sample;
+  choose_bands(all, budget);
   all.fits = all.device.most() <= budget;
   if (all.fits) return all;
 
-  Placement p = place_streamed(0, host_budget);
+  Placement p = place_streamed(0, host_budget, budget);
   if (p.device.most() > budget) {
     p.fits = false;
     return p;
   }
   const int64_t more = (budget - p.device.sample) / std::max<int64_t>(block_bytes(), 1);  // places beside p's
-  return place_streamed(p.places + more >= p.blocks ? p.blocks : more, host_budget);
+  return place_streamed(p.places + more >= p.blocks ? p.blocks : more, host_budget, budget);
 }
 
-int64_t MemoryPlan::minimum() const { return (spec_.cuda ? place_streamed(0) : place_all()).device.most(); }
+Placement MemoryPlan::least() const {
+  if (spec_.cuda) return place_streamed(0, no_limit, 0);
+  Placement p = place_all();
+  choose_bands(p, 0);
+  return p;
+}
 
 MemoryPlan MemoryPlan::shared(int sequence, bool sharded) const {
   MemoryPlan plan = *this;

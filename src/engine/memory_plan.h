@@ -1,5 +1,6 @@
 #pragma once
 #include "engine/dry_run.h"
+#include "engine/vae_bands.h"
 
 /// How a generation fits into a budget of memory, from a dry run of its own stages.
 namespace wan::engine {
@@ -32,6 +33,7 @@ struct Placement {
   int64_t in_host = 0;           ///< of each expert's other blocks, kept in host memory
   int64_t from_disk = 0;         ///< and those that are read from the files in every forward
   bool kept_for_decode = false;  ///< the transformers may stay while the VAE decodes, and for the next generation
+  VaeBands bands;                ///< the fewest with which the VAE fits
   StagePeaks device, host;
 };
 
@@ -50,10 +52,12 @@ class MemoryPlan {
   Placement place(int64_t budget, int64_t host_budget = no_limit) const;
   /// All blocks of all experts, whatever it takes.
   Placement place_all() const;
-  /// All blocks but `resident` of each expert streamed.
-  Placement place_streamed(int64_t resident, int64_t host_budget = no_limit) const;
+  /// All blocks but `resident` of each expert streamed; the VAE in as many bands as `budget` asks for.
+  Placement place_streamed(int64_t resident, int64_t host_budget = no_limit, int64_t budget = no_limit) const;
+  /// With the least memory: no block resident where they can be streamed, and the VAE in many bands.
+  Placement least() const;
   /// The smallest budget in which the generation runs.
-  int64_t minimum() const;
+  int64_t minimum() const { return least().device.most(); }
   /// An estimate for one of `sequence` GPUs that share the tokens, and the blocks too if `sharded`.
   MemoryPlan shared(int sequence, bool sharded) const;
 
@@ -62,6 +66,7 @@ class MemoryPlan {
  private:
   int64_t experts() const noexcept;  // that have steps
   StagePeaks other_stages(int64_t held_while_decoding) const;
+  void choose_bands(Placement& placement, int64_t budget) const;
   StagePeaks host(const Placement& placement) const;
 
   GenerationSpec spec_;

@@ -49,7 +49,7 @@ FoundMachine find_machine(const PlanOptions& o, int threads) {
   FoundMachine found;
   PlanMachine& m = found.machine;
   require(o.gpus >= 0 && o.gpus <= 64, invalid, "[--gpu] {} GPUs; expected 1 to 64", o.gpus);
-  for (const auto& [flag, bytes] : {std::pair("--vram", o.vram), std::pair("--ram", o.ram)})
+  for (const auto& [flag, bytes] : {std::pair("--vram", o.engine.vram), std::pair("--ram", o.engine.ram)})
     require(!bytes || *bytes > 0, invalid, "[{}] {}; expected some bytes, such as 24GB", flag, bytes.value_or(0));
   if (!o.gpu.empty()) {
     const GpuModel* gpu = find_gpu_model(o.gpu);
@@ -57,17 +57,17 @@ FoundMachine find_machine(const PlanOptions& o, int threads) {
             fmt::join(known_gpus(), ", "));
     m.device = gpu->name;
     m.gpus = std::max(o.gpus, 1);
-    m.vram = o.vram.value_or(gpu->memory);
-    m.ram = o.ram.value_or(0);
+    m.vram = o.engine.vram.value_or(gpu->memory);
+    m.ram = o.engine.ram.value_or(0);
     use_gpu(found, *gpu, o);
     return found;
   }
-  m.ram = o.ram.value_or(usable_memory());
+  m.ram = o.engine.ram.value_or(usable_memory());
   const std::vector<GpuInfo> here = gpus_here(o.engine.device);
   if (here.empty()) {
-    require(!o.vram && o.link.empty() && o.gpus == 0, invalid,
+    require(!o.engine.vram && o.link.empty() && o.gpus == 0, invalid,
             "[{}] the CPU computes here; describe a GPU with --gpu to plan for one",
-            o.vram            ? "--vram"
+            o.engine.vram     ? "--vram"
             : !o.link.empty() ? "--link"
                               : "--gpu");
     m.rates = cpu_rates(threads);
@@ -76,7 +76,7 @@ FoundMachine find_machine(const PlanOptions& o, int threads) {
   }
   m.device = here.front().name;
   m.gpus = o.gpus > 0 ? o.gpus : static_cast<int>(here.size());
-  m.vram = o.vram.value_or(here.front().memory_bytes);
+  m.vram = o.engine.vram.value_or(here.front().memory_bytes);
   const GpuModel* gpu = find_gpu_model(m.device);
   if (!gpu) {
     gpu = find_gpu_model("A40");

@@ -71,8 +71,8 @@ INSTANTIATE_TEST_SUITE_P(Plan, OnAnH100,
 // The promise of minutes that cannot be kept: 40 steps at 720p on two A40s.
 TEST(Plan, TwoA40sAreToldTheTruth) {
   PlanOptions o = on("A40", 2);
-  o.vram = 46 * gb;
-  o.ram = 64 * gb;
+  o.engine.vram = 46 * gb;
+  o.engine.ram = 64 * gb;
   o.link = "pcie4";
   const PlanReport r = make_plan(o);
   EXPECT_TRUE(r.estimate);
@@ -92,14 +92,14 @@ TEST(Plan, TwoA40sAreToldTheTruth) {
 
 TEST(Plan, StreamingIsFreeWhereBlocksComputeLongerThanTheyTravel) {
   PlanOptions o = on("H100");
-  o.vram = 8 * gb;
+  o.engine.vram = 8 * gb;
   PlanReport r = make_plan(o);
   EXPECT_EQ(chosen(r).name, "streamed");
   EXPECT_LE(chosen(r).gpu_peak, 8 * gb);
   EXPECT_NEAR(chosen(r).step_seconds, strategy(r, "resident").step_seconds, 1e-6);
   EXPECT_FALSE(strategy(r, "resident").fits);
   // A small clip over a slow link waits for its weights.
-  o.vram = 4 * gb;
+  o.engine.vram = 4 * gb;
   o.link = "pcie3x4";
   o.request.width = 256;
   o.request.height = 256;
@@ -112,8 +112,8 @@ TEST(Plan, StreamingIsFreeWhereBlocksComputeLongerThanTheyTravel) {
 
 TEST(Plan, AHostThatIsTooSmallReadsFromDisk) {
   PlanOptions o = on("H100");
-  o.vram = 8 * gb;
-  o.ram = 40 * gb;
+  o.engine.vram = 8 * gb;
+  o.engine.ram = 40 * gb;
   const PlanReport r = make_plan(o);
   EXPECT_EQ(chosen(r).name, "streamed");
   EXPECT_LE(chosen(r).host_peak, 40 * gb);
@@ -123,7 +123,7 @@ TEST(Plan, AHostThatIsTooSmallReadsFromDisk) {
 
 TEST(Plan, NothingFitsAndWhatWouldIsSaid) {
   PlanOptions o = on("RTX3090");
-  o.vram = 5 * gb;
+  o.engine.vram = 5 * gb;
   const PlanReport r = make_plan(o);
   EXPECT_EQ(r.chosen, -1);
   EXPECT_TRUE(std::ranges::any_of(r.changes, &PlanChange::fits));
@@ -180,9 +180,9 @@ TEST(Plan, WrongRequestsAndMachinesAreRefused) {
   EXPECT_THAT(refused([](PlanOptions& o) { o.request.frames = 80; }), HasSubstr("77 and 81"));
   EXPECT_THAT(refused([](PlanOptions& o) { o.request.width = 1280; }), HasSubstr("both width and height"));
   EXPECT_THAT(refused([](PlanOptions& o) { o.request.steps = 0; }), HasSubstr("--sample_steps"));
-  EXPECT_THAT(refused([](PlanOptions& o) { o.vram = 0; }), HasSubstr("--vram"));
+  EXPECT_THAT(refused([](PlanOptions& o) { o.engine.vram = 0; }), HasSubstr("--vram"));
   EXPECT_THAT(refused([](PlanOptions& o) { o.from_image = true; }), HasSubstr("--image"));
-  EXPECT_THAT(refused([](PlanOptions& o) { o.gpu.clear(), o.engine.device = "cpu", o.vram = gb; }),
+  EXPECT_THAT(refused([](PlanOptions& o) { o.gpu.clear(), o.engine.device = "cpu", o.engine.vram = gb; }),
               HasSubstr("describe a GPU with --gpu"));
 }
 

@@ -72,7 +72,7 @@ void add_shared(std::vector<PlanStrategy>& all, const Maker& maker, const Memory
     const MemoryPlan part = plan.shared(sharing.sequence, sharing.sharded);
     Placement p = sharing.sharded ? part.place_all() : part.place(m.vram, m.host_budget());
     // Where shards do not fit all at once, one expert's blocks do.
-    if (sharing.sharded && p.device.most() > m.vram) p = part.place_streamed(p.blocks);
+    if (sharing.sharded && p.device.most() > m.vram) p = part.place_streamed(p.blocks, MemoryPlan::no_limit, m.vram);
     all.push_back(maker.make(std::move(name), part, p, sharing));
   };
   if (guided) add("guidance-parallel", {2, 1, false});
@@ -91,15 +91,15 @@ int64_t PlanMachine::host_budget() const noexcept { return ram > 0 ? ram : Memor
 std::vector<PlanStrategy> strategies(const MemoryPlan& plan, const TimeModel& times, const PlanMachine& m) {
   const Maker maker(plan, times, m);
   const Placement all = plan.place_all();
-  if (m.gpus == 0) return {maker.make("CPU", plan, all)};
+  if (m.gpus == 0) return {maker.make("CPU", plan, plan.place(m.budget()))};
   if (plan.spec().decode_only) return {maker.make("decode only", plan, plan.place(m.vram))};
 
   std::vector<PlanStrategy> list;
   const Placement best = plan.place(m.vram, m.host_budget());
   list.push_back(maker.make("resident", plan, best.fits && best.both_experts ? best : all));
   if (two_experts_at_work(plan))
-    list.push_back(maker.make("one expert at a time", plan, plan.place_streamed(all.blocks, m.host_budget())));
-  const Placement streamed = best.fits && best.streamed ? best : plan.place_streamed(0, m.host_budget());
+    list.push_back(maker.make("one expert at a time", plan, plan.place_streamed(all.blocks, m.host_budget(), m.vram)));
+  const Placement streamed = best.fits && best.streamed ? best : plan.place_streamed(0, m.host_budget(), m.vram);
   list.push_back(maker.make("streamed", plan, streamed));
   if (!plan.spec().text_on_cpu) {
     GenerationSpec spec = plan.spec();
@@ -107,7 +107,7 @@ std::vector<PlanStrategy> strategies(const MemoryPlan& plan, const TimeModel& ti
     const MemoryPlan on_cpu(spec);
     const TimeModel its_times(spec, m.rates, m.link);
     Placement p = on_cpu.place(m.vram, m.host_budget());
-    if (!p.fits || p.both_experts || !p.streamed) p = on_cpu.place_streamed(streamed.resident, m.host_budget());
+    if (!p.fits || p.both_experts || !p.streamed) p = on_cpu.place_streamed(streamed.resident, m.host_budget(), m.vram);
     list.push_back(Maker(on_cpu, its_times, m).make("streamed, text encoder on the CPU", on_cpu, p));
   }
   if (m.gpus > 1) add_shared(list, maker, plan, m);

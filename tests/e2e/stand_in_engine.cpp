@@ -226,8 +226,8 @@ PlanReport make_plan(const PlanOptions& o) {
   r.guided = o.request.guidance_low.value_or(3) != 1;
   r.device = o.gpu.empty() ? "CPU" : o.gpu;
   r.gpus = o.gpu.empty() ? 0 : std::max(o.gpus, 1);
-  r.vram = o.vram.value_or(48'000'000'000);
-  r.ram = o.ram.value_or(0);
+  r.vram = o.engine.vram.value_or(48'000'000'000);
+  r.ram = o.engine.ram.value_or(0);
   r.link = o.link;
   r.link_bytes_per_second = 25e9;
   const auto strategy = [](const char* name, bool available, bool fits) {
