@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "bench/dimensions.h"
 #include "bench/machine.h"
+#include "engine/dimensions.h"
 #include "models/vae_stream.h"
 
 namespace wan::bench {
@@ -63,7 +63,7 @@ double peak(bool decoding, Task task, int64_t width, int64_t height, int64_t fra
                        .synchronise = [] {},
                        .compute = DType::bf16,
                        .name = "dry"});
-  const models::VaeConfig vae = official_dimensions(task).vae;
+  const models::VaeConfig vae = engine::official_dimensions(task).vae;
   const OwnedTensor z(machine.memory(), DType::f32,
                       {vae.z_dim, vae.latent_frames(frames), height / vae.stride_s(), width / vae.stride_s()});
   const auto with = [&]<class Weights>(const auto& work) {
