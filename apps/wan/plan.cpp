@@ -122,7 +122,7 @@ void print_chosen(const PlanReport& r) {
     return;
   }
   const PlanStrategy& s = r.strategies[static_cast<size_t>(r.chosen)];
-  fmt::print("\nIt takes: {}: {}\n\n  {:<12} {:>8} {:>9} {:>8}\n", s.name, r.why, "stage", "GPU", "host", "time");
+  fmt::print("\nIt takes: {}:\n  {}\n\n  {:<12} {:>8} {:>9} {:>8}\n", s.name, r.why, "stage", "GPU", "host", "time");
   for (const PlanStage& stage : s.stages)
     fmt::print("  {:<12} {:>8} {:>9} {:>8}\n", to_string(stage.stage), size_text(stage.gpu_bytes),
                size_text(stage.host_bytes), time_text(stage.seconds));

@@ -306,23 +306,36 @@ StageBytes dry_memory(const GenerationSpec& spec) {
   return bytes;
 }
 
-// In bands, what is kept grows with the frames: all of them run.
-int64_t dry_decode_memory(const GenerationSpec& s, int64_t bands) {
+namespace {
+
+// Between bands rows of every frame are kept: a frame more adds as much as the one before it.
+template <class Run>
+int64_t dry_vae_memory(const GenerationSpec& s, const Shape& latent, int64_t bands, const Run& run) {
   DryDevice device(dry_table(s.cuda), s.compute, s.threads);
-  const OwnedTensor z(device.memory, DType::f32, s.latent());
+  const OwnedTensor z(device.memory, DType::f32, latent);
   const int64_t latents = device.memory.in_use();
-  const int64_t frames = bands == 1 ? std::min(z.tensor.dim(1), shown_latent_frames) : z.tensor.dim(1);
-  dry_decode(s, device.ctx, z.tensor, frames, bands);
-  return device.take_peak() - latents;
+  const auto peak_of = [&](int64_t frames) {
+    device.memory.reset_peak();
+    run(device.ctx, z.tensor, frames);
+    device.arena.release();
+    return device.take_peak() - latents;
+  };
+  const int64_t shown = bands == 1 ? shown_latent_frames : shown_latent_frames + 1;
+  if (latent[1] <= shown) return peak_of(latent[1]);
+  const int64_t peak = peak_of(shown);
+  return bands == 1 ? peak : peak + (latent[1] - shown) * (peak - peak_of(shown - 1));
+}
+
+}  // namespace
+
+int64_t dry_decode_memory(const GenerationSpec& s, int64_t bands) {
+  return dry_vae_memory(s, s.latent(), bands,
+                        [&](Context& ctx, const Tensor& z, int64_t frames) { dry_decode(s, ctx, z, frames, bands); });
 }
 
 int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) {
-  DryDevice device(dry_table(s.cuda), s.compute, s.threads);
-  const OwnedTensor z(device.memory, DType::f32, latent_of(s, image_frames(s)));
-  const int64_t latents = device.memory.in_use();
-  const int64_t frames = bands == 1 ? std::min(z.tensor.dim(1), shown_latent_frames) : z.tensor.dim(1);
-  dry_encode(s, device.ctx, z.tensor, frames, bands);
-  return device.take_peak() - latents;
+  return dry_vae_memory(s, latent_of(s, image_frames(s)), bands,
+                        [&](Context& ctx, const Tensor& z, int64_t frames) { dry_encode(s, ctx, z, frames, bands); });
 }
 
 DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {

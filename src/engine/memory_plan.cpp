@@ -53,6 +53,7 @@ StagePeaks MemoryPlan::host(const Placement& p) const {
   peaks.image = peaks.condition = staging_bytes;
   peaks.sample = staging_bytes + experts() * p.in_host * block_bytes();
   peaks.decode = staging_bytes + frames;
+  if (p.bands.decode > 1) peaks.decode += 3 * spec_.frames * spec_.width * spec_.height;  // put together here
   return peaks;
 }
 
@@ -100,18 +101,28 @@ Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget, int6
 }
 
 void MemoryPlan::choose_bands(Placement& p, int64_t budget) const {
-  static constexpr int64_t counts[] = {2, 3, 4, 6, 8};  // beyond these, what is kept of the bands outweighs the rest
+  if (!spec_.cuda) return;  // a dry run makes the CPU's primitives: too slow for a search, and hosts have the memory
   const models::VaeConfig& vae = spec_.dimensions.vae;
   const int64_t height = spec_.latent()[2];
-  const auto choose = [&](int64_t& peak, int64_t& bands, int64_t most, const auto& bytes_of) {
-    if (peak <= budget) return;
+  // Less than the other stages take helps nobody.
+  const int64_t target = std::max({budget, p.device.text, p.device.condition, p.device.sample});
+  // The fewest that fit; or, where none do, those that take the least.
+  const auto choose = [&](int64_t& peak, int64_t& bands, int64_t available, const auto& bytes_of) {
+    constexpr int64_t many = 8;  // beyond, what is kept of the bands outweighs the rest
+    const int64_t most = std::min(many, available);
+    if (peak <= target || most < 2) return;
     const int64_t rest = peak - bytes_of(spec_, 1);
-    for (const int64_t count : counts) {
-      if (count > most || peak <= budget) return;
-      const int64_t with = rest + bytes_of(spec_, count);
-      if (with >= peak) continue;
-      peak = with;
+    const auto take = [&](int64_t count, int64_t bytes) {
+      peak = rest + bytes;
       bands = count;
+    };
+    const int64_t least = bytes_of(spec_, most);
+    if (rest + least >= peak) return;
+    take(most, least);
+    if (peak > target) return;
+    for (const int64_t count : {2, 3, 4, 6}) {
+      if (count >= most) return;
+      if (const int64_t bytes = bytes_of(spec_, count); rest + bytes <= target) return take(count, bytes);
     }
   };
   choose(p.device.decode, p.bands.decode, height, dry_decode_memory);
@@ -123,11 +134,7 @@ Placement MemoryPlan::place(int64_t budget, int64_t host_budget) const {
   Placement all = place_all();
   all.fits = all.device.most() <= budget;
   if (all.fits) return all;
-  if (!spec_.cuda) {
-    choose_bands(all, budget);
-    all.fits = all.device.most() <= budget;
-    return all;
-  }
+  if (!spec_.cuda) return all;
   const int64_t sample = all.device.sample;
   all.kept_for_decode = false;
   all.device = other_stages(0);
@@ -145,12 +152,7 @@ Placement MemoryPlan::place(int64_t budget, int64_t host_budget) const {
   return place_streamed(p.places + more >= p.blocks ? p.blocks : more, host_budget, budget);
 }
 
-Placement MemoryPlan::least() const {
-  if (spec_.cuda) return place_streamed(0, no_limit, 0);
-  Placement p = place_all();
-  choose_bands(p, 0);
-  return p;
-}
+Placement MemoryPlan::least() const { return spec_.cuda ? place_streamed(0, no_limit, 0) : place_all(); }
 
 MemoryPlan MemoryPlan::shared(int sequence, bool sharded) const {
   MemoryPlan plan = *this;

@@ -33,7 +33,7 @@ struct Placement {
   int64_t in_host = 0;           ///< of each expert's other blocks, kept in host memory
   int64_t from_disk = 0;         ///< and those that are read from the files in every forward
   bool kept_for_decode = false;  ///< the transformers may stay while the VAE decodes, and for the next generation
-  VaeBands bands;                ///< the fewest with which the VAE fits
+  VaeBands bands;                ///< the fewest with which the VAE fits; one on the CPU
   StagePeaks device, host;
 };
 

@@ -153,7 +153,7 @@ std::string reason(const PlanReport& r) {
   if (s.name == "resident") return "all weights fit into one GPU's memory";
   if (s.name == "one expert at a time") return "one expert's weights fit into the GPU's memory, two do not";
   if (s.name == "decode only") return "only the VAE is needed";
-  return fmt::format("the weights do not fit whole; blocks are copied while earlier ones compute: {}", s.note);
+  return fmt::format("not all weights fit: blocks arrive while earlier ones compute; {}", s.note);
 }
 
 /// What brings a long request to about three minutes.
