@@ -8,6 +8,7 @@ import sys
 LAYERS = {
     "core": set(),
     "io": {"core"},
+    "hub": {"core", "io"},
     "ops": {"core"},
     "comm": {"core"},
     "weights": {"core", "io"},

@@ -7,6 +7,7 @@ packages=(build-essential cmake ninja-build pkg-config
   libdnnl-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
   libicu-dev libpng-dev libjpeg-dev libwebp-dev
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
+  libcurl4-openssl-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 # What the checks of tools/check.sh need besides.
 check_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev python3 git ffmpeg)
