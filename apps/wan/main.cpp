@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
       case Command::show: return run_show(options);
       case Command::bench: return run_bench_command(options);
       case Command::plan: return run_plan(options.plan);
+      case Command::download: return run_download(options);
     }
     return 1;
   } catch (const TextRequested& request) {

@@ -59,11 +59,15 @@ Options parse_options(int argc, const char* const* argv) {
   CLI::App& show = *app.add_subcommand("show", "Print how a video was made, and the command that makes it again");
   CLI::App& bench = *app.add_subcommand("bench", "Time the models on this machine, with synthetic weights");
   CLI::App& plan = *app.add_subcommand("plan", "Say what a video would take: memory and time, here or elsewhere");
-  for (CLI::App* command : {&generate, &show, &bench, &plan}) command->allow_extras();
-  const auto generate_options = add_generate_flags(generate);
+  CLI::App& download = *app.add_subcommand("download", "Fetch a model from the Hugging Face Hub or ModelScope");
+  for (CLI::App* command : {&generate, &show, &bench, &plan, &download}) command->allow_extras();
+  Options options;
+  options.environment = read_environment();
+  const auto generate_options = add_generate_flags(generate, options.environment);
   const auto show_options = add_show_flags(show);
-  const auto bench_options = add_bench_flags(bench);
-  const auto plan_options = add_plan_flags(plan);
+  const auto bench_options = add_bench_flags(bench, options.environment);
+  const auto plan_options = add_plan_flags(plan, options.environment);
+  const auto download_options = add_download_flags(download, options.environment);
 
   try {
     app.parse(argc, argv);
@@ -75,8 +79,6 @@ Options parse_options(int argc, const char* const* argv) {
     throw UsageError(e.what());
   }
 
-  Options options;
-  options.environment = read_environment();
   if (generate.parsed()) {
     if (const auto extras = generate.remaining(); !extras.empty()) refuse_extras(generate, extras);
     options.command = Command::generate;
@@ -93,8 +95,12 @@ Options parse_options(int argc, const char* const* argv) {
     if (const auto extras = plan.remaining(); !extras.empty()) refuse_extras(plan, extras);
     options.command = Command::plan;
     options.plan = plan_options();
+  } else if (download.parsed()) {
+    if (const auto extras = download.remaining(); !extras.empty()) refuse_extras(download, extras);
+    options.command = Command::download;
+    options.download = download_options();
   } else {
-    throw UsageError("no command given; expected generate, show, bench or plan");
+    throw UsageError("no command given; expected generate, download, plan, show or bench");
   }
   return options;
 }

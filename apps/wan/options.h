@@ -1,9 +1,11 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "wan/bench.h"
+#include "wan/download.h"
 #include "wan/plan.h"
 #include "wan/wan.h"
 
@@ -12,11 +14,17 @@ namespace wan::app {
 /// What the process finds around it; read once, here and nowhere else.
 struct Environment {
   bool stderr_is_terminal = false;
-  bool color = false;  ///< a terminal that is not "dumb", and NO_COLOR is unset or empty
-  int columns = 80;    ///< of the terminal when the program started
+  bool color = false;               ///< a terminal that is not "dumb", and NO_COLOR is unset or empty
+  int columns = 80;                 ///< of the terminal when the program started
+  std::filesystem::path hub_cache;  ///< HF_HUB_CACHE, or where it is by default
+  std::string hub_endpoint;         ///< HF_ENDPOINT; empty: the library's default
+  std::string modelscope_endpoint;  ///< from MODELSCOPE_DOMAIN; empty: the library's default
+  std::string hub_token;            ///< HF_TOKEN, or the content of HF_TOKEN_PATH; empty: none
+  bool hub_offline = false;         ///< HF_HUB_OFFLINE
+  std::optional<int> hub_answer_timeout, hub_stall_timeout;  ///< seconds
 };
 
-enum class Command { generate, show, bench, plan };
+enum class Command { generate, show, bench, plan, download };
 
 struct GenerateOptions {
   EngineOptions engine;
@@ -46,6 +54,12 @@ struct PlanCommandOptions {
   bool json = false;
 };
 
+struct DownloadCommandOptions {
+  DownloadOptions download;
+  bool json = false;   ///< progress as JSON lines on stdout
+  bool quiet = false;  ///< no progress at all
+};
+
 /// Everything that the command line and the environment say.
 struct Options {
   Environment environment;
@@ -54,6 +68,7 @@ struct Options {
   ShowOptions show;
   BenchCommandOptions bench;
   PlanCommandOptions plan;
+  DownloadCommandOptions download;
 };
 
 /// --help or --version was asked for: print the text on stdout and end with status 0.

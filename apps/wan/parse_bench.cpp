@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "find_checkpoint.h"
 #include "flags.h"
 #include "parse.h"
 
@@ -26,7 +27,8 @@ void add_what_flags(Flags& f) {
   f.value("what", "NAME", "dit, vae, t5 or all (default: all); or load: the transformers of --ckpt_dir to the device",
           group);
   f.value("layers", "N", "Run only the first N blocks of DiT and text encoder, and extrapolate", group);
-  f.value("ckpt_dir", "DIR", "Take the dimensions of this checkpoint (default: the official ones)", group);
+  f.value("ckpt_dir", "DIR", "Take the dimensions of this checkpoint, or downloaded model (default: the official ones)",
+          group);
 }
 
 void add_how_flags(Flags& f) {
@@ -60,13 +62,13 @@ void choose_parts(const Flags& f, BenchCommandOptions& o) {
 
 }  // namespace
 
-std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command) {
+std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command, const Environment& environment) {
   command.set_help_flag("-h,--help", "Print this help and exit");
   command.footer(kFooter);
   auto flags = std::make_shared<Flags>(command);
   add_what_flags(*flags);
   add_how_flags(*flags);
-  return [flags] {
+  return [flags, &environment] {
     const Flags& f = *flags;
     BenchCommandOptions o;
     if (const auto name = f.filled("task"); !name.empty()) o.bench.task = parse_task(name);
@@ -77,7 +79,7 @@ std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command) {
     }
     o.bench.frames = f.parsed("frames", parse_int);
     if (f.given("layers")) o.bench.layers = positive(f, "layers", 1);
-    o.bench.ckpt_dir = f.filled("ckpt_dir");
+    o.bench.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
     if (const auto name = f.filled("device"); !name.empty()) o.bench.device = name;
     if (const auto name = f.filled("dtype"); !name.empty()) o.bench.precision = parse_precision(name);
     o.bench.threads = f.threads();

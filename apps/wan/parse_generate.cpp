@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "demo_model.h"
+#include "find_checkpoint.h"
 #include "flags.h"
 #include "parse.h"
 #include "prompts.h"
@@ -28,7 +29,7 @@ Settings that are left out take upstream's values for the task.
 
 Examples:
   wan generate --prompt "a red ball rolls from left to right"
-  wan generate --task t2v-A14B --size 1280*720 --ckpt_dir ./Wan2.2-T2V-A14B --prompt "Two cats box on a stage."
+  wan generate --size 1280*720 --ckpt_dir t2v-A14B --prompt "Two cats box on a stage."
   wan generate --ckpt_dir ./Wan2.2-I2V-A14B --image cat.jpg --prompt "The cat surfs." --save_file cat.mp4
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --size 704*1280 --frame_num 49 --base_seed 7 --prompt "Rain." --save_file frames/
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt "Rain." --dry_run
@@ -53,7 +54,8 @@ void add_request_flags(Flags& f) {
 
 void add_model_flags(Flags& f) {
   const std::string group = "Model";
-  f.value("ckpt_dir", "DIR", "The checkpoint folder, as downloaded (default: the demo model)", group);
+  f.value("ckpt_dir", "DIR", "The checkpoint folder, or the name of a downloaded model (default: the demo model)",
+          group);
   f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: what the checkpoint is)", group);
   f.value("device", "NAME", "auto, cpu or cuda (default: auto)", group);
   f.value("dtype", "NAME", "f32 or bf16: precision of the matrix work (default: f32 on the CPU, bf16 on a GPU)", group);
@@ -129,9 +131,9 @@ void note_without_effect(const Flags& f, GenerateOptions& o) {
   if (ranks > 1) o.notes.push_back("--ulysses_size has no effect: one process does all the work");
 }
 
-EngineOptions engine_options(const Flags& f) {
+EngineOptions engine_options(const Flags& f, const Environment& environment) {
   EngineOptions e;
-  e.ckpt_dir = f.filled("ckpt_dir");
+  e.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
   if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
   if (const auto name = f.filled("device"); !name.empty()) e.device = name;
   if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
@@ -199,7 +201,7 @@ std::vector<std::string> prompts(const Flags& f) {
 
 }  // namespace
 
-std::function<GenerateOptions()> add_generate_flags(CLI::App& command) {
+std::function<GenerateOptions()> add_generate_flags(CLI::App& command, const Environment& environment) {
   command.set_help_flag("-h,--help", "Print this help and exit");
   command.footer(kFooter);
   auto flags = std::make_shared<Flags>(command);
@@ -209,11 +211,11 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command) {
   add_file_flags(*flags);
   add_output_flags(*flags);
   add_upstream_flags(*flags);
-  return [flags] {
+  return [flags, &environment] {
     const Flags& f = *flags;
     refuse_other_tasks(f);
     GenerateOptions o;
-    o.engine = engine_options(f);
+    o.engine = engine_options(f, environment);
     o.request = request(f);
     o.prompts = prompts(f);
     o.save_file = f.filled("save_file");

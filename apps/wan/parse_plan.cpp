@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "find_checkpoint.h"
 #include "flags.h"
 #include "parse.h"
 
@@ -21,7 +22,8 @@ Examples:
 void add_request_flags(Flags& f) {
   const std::string group = "What to make";
   f.value("task", "NAME", "t2v-A14B, i2v-A14B or ti2v-5B (default: what the checkpoint is, or t2v-A14B)", group);
-  f.value("ckpt_dir", "DIR", "Take dimensions and dtypes of this checkpoint (default: the official ones)", group);
+  f.value("ckpt_dir", "DIR",
+          "Take dimensions and dtypes of this checkpoint, or downloaded model (default: the official ones)", group);
   f.value("size", "W*H", "Pixels (default: the task's)", group);
   f.value("frame_num", "N", "Frames, 4n+1 (default: the task's)", group);
   f.on_off("image", "ti2v-5B: start from an image", group);
@@ -56,20 +58,20 @@ void parse_gpu(const std::string& text, PlanOptions& o) {
 
 }  // namespace
 
-std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command) {
+std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command, const Environment& environment) {
   command.set_help_flag("-h,--help", "Print this help and exit");
   command.footer(kFooter);
   auto flags = std::make_shared<Flags>(command);
   add_request_flags(*flags);
   add_machine_flags(*flags);
   flags->on_off("json", "One JSON object on stdout instead of the tables", "Output");
-  return [flags] {
+  return [flags, &environment] {
     const Flags& f = *flags;
     PlanCommandOptions o;
     EngineOptions& e = o.plan.engine;
     Request& r = o.plan.request;
     if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
-    e.ckpt_dir = f.filled("ckpt_dir");
+    e.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
     if (const auto name = f.filled("device"); !name.empty()) e.device = name;
     if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
     e.threads = f.threads();

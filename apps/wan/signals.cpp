@@ -13,6 +13,7 @@ namespace {
 // A signal handler reaches nothing but globals; these are the program's only ones.
 std::atomic<int> received_signal{0};
 std::atomic<bool> stop_requested{false};
+std::atomic<const char*> announcement{""};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
@@ -22,14 +23,18 @@ void on_signal(int signal) {
   const int saved_errno = errno;
   if (received_signal.exchange(signal) != 0) _exit(128 + signal);
   stop_requested = true;
-  constexpr std::string_view text = "\nwan: stopping at the end of this step; a second signal stops at once\n";
-  [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+  const std::string_view what = announcement.load();
+  for (const std::string_view text :
+       {std::string_view("\nwan: "), what, std::string_view("; a second signal stops at once\n")}) {
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+  }
   errno = saved_errno;
 }
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(const char* what) {
+  announcement = what;
   received_signal = 0;
   stop_requested = false;
   for (size_t i = 0; i < kSignals.size(); ++i) {

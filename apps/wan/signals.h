@@ -7,7 +7,8 @@ namespace wan::app {
 /// process at once with 128 + its number. Signals that the program was started with ignored (nohup) stay ignored.
 class StopSignals {
  public:
-  StopSignals();
+  /// `what` is told at the first signal, such as "stopping at the end of this step"; it must live as long.
+  explicit StopSignals(const char* what = "stopping at the end of this step");
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
