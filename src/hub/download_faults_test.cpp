@@ -67,7 +67,7 @@ TEST_F(Faults, WhatCameBeforeAFailureIsNotFetchedAgain) {
     if (cdn && is_t5(query) && reply.status == 206) reply.status = 200;
   };
   EXPECT_THROW(fetch(), Error);
-  hub.alter = {};
+  hub.alter = nullptr;
   const auto before = hub.body_bytes();
   const DownloadResult again = fetch();
   expect_complete(again.folder);
@@ -227,7 +227,7 @@ TEST_F(Faults, WrongContentTwiceIsRefused) {
       ErrorCode::comm, [&] { fetch(); }, kT5, hub.hash(kT5), "thrown away");
   expect_no_t5();
   EXPECT_FALSE(find_model("Org/Name", cache.path()));
-  hub.alter = {};
+  hub.alter = nullptr;
   expect_complete(fetch().folder);
 }
 
@@ -359,7 +359,7 @@ TEST_F(Faults, CancelledAndContinued) {
       ErrorCode::cancelled, [&] { fetch(); }, "what has come is kept");
   EXPECT_FALSE(find_model("Org/Name", cache.path()));
   cancel = false;
-  hub.alter = {};
+  hub.alter = nullptr;
   on_progress = {};
   expect_complete(fetch().folder);
   EXPECT_GT(plan.present_bytes, 20'000);

@@ -213,7 +213,7 @@ TEST_F(DownloadProgram, KilledAHundredTimes) {
     expect_complete(snapshot());
     fs::remove_all(folder / "home");
   }
-  hub.alter = {};
+  hub.alter = nullptr;
   ASSERT_EQ(wan({"download", "Org/Name"}).status, 0);
   expect_complete(snapshot());
   EXPECT_GT(resumed, 50);

@@ -48,7 +48,8 @@ TEST_F(Program, VersionAndHelp) {
   EXPECT_EQ(version.out, "wan 0.0.test\n");
   const Outcome help = wan({"--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show"), HasSubstr("bench"), HasSubstr("plan")));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("generate"), HasSubstr("show"), HasSubstr("bench"), HasSubstr("plan"),
+                              HasSubstr("download")));
   const Outcome generate_help = wan({"generate", "--help"});
   EXPECT_EQ(generate_help.status, 0);
   EXPECT_THAT(generate_help.out,

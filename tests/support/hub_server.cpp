@@ -56,7 +56,7 @@ HttpReply HubServer::reply(const HttpQuery& query, bool cdn) {
   } else {
     reply = content(query, query.path.substr(1));
   }
-  if (alter) alter(query, cdn, reply);
+  alter.apply(query, cdn, reply);
   seen_.push_back({cdn, query, reply.status});
   if (cdn && query.method == "GET")
     body_bytes_ += reply.cut_after >= 0 ? reply.cut_after : static_cast<int64_t>(reply.body.size());

@@ -25,6 +25,25 @@ class HubServer {
     int status = 0;
   };
 
+  using Alter = std::function<void(const HttpQuery&, bool cdn, HttpReply&)>;
+  /// A function that may be replaced while the servers run.
+  class Alteration {
+   public:
+    Alteration& operator=(Alter alter) {
+      const std::lock_guard lock(mutex_);
+      alter_ = std::move(alter);
+      return *this;
+    }
+    void apply(const HttpQuery& query, bool cdn, HttpReply& reply) {
+      const std::lock_guard lock(mutex_);
+      if (alter_) alter_(query, cdn, reply);
+    }
+
+   private:
+    std::mutex mutex_;
+    Alter alter_;
+  };
+
   explicit HubServer(std::string repo, std::map<std::string, File> files, int port = 0);
 
   std::string url() const { return hub_.url(); }
@@ -36,8 +55,8 @@ class HubServer {
   // Set these before the first request.
   size_t page_size = 1000;  ///< entries in a page of the list
   std::string token;        ///< what Authorization must have at the hub; empty: anything
-  std::function<void(const HttpQuery&, bool cdn, HttpReply&)>
-      alter;  ///< changes the right reply; calls are one at a time
+  // This at any time.
+  Alteration alter;  ///< changes the right reply; calls are one at a time
 
   /// Links given out so far get 403.
   void expire_links();
