@@ -107,7 +107,8 @@ class Download {
       homes[layout_->home(file).string()].push_back(file);
     }
     int64_t to_come = 0;
-    for (const auto& [home, group] : homes) {
+    for (const auto& home : homes) {
+      const std::vector<RemoteFile>& group = home.second;
       const RemoteFile& file = group.front();
       const auto bytes = file.size * static_cast<int64_t>(group.size());
       std::unique_ptr<Partial> partial;

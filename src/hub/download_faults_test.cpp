@@ -383,7 +383,7 @@ TEST_F(Faults, TwoAtOnceShareTheWork) {
   EXPECT_LE(hub.body_bytes(), plan.total_bytes);
 }
 
-TEST_F(Faults, RedirectsFromSafeToUnsafeOrElsewhereByTheApi) {
+TEST_F(Faults, TheApiMustNotSendUsElsewhere) {
   hub.alter = [&](const HttpQuery& query, bool, HttpReply& reply) {
     if (query.path.find("/revision/") != std::string::npos)
       reply = {.status = 302, .headers = {{"Location", "http://evil.example/"}}};
