@@ -26,6 +26,7 @@ void add_what_flags(Flags& f) {
   f.value("frames", "N", "Frames, 4n+1 (default: the task's)", group);
   f.value("what", "NAME", "dit, vae, t5 or all (default: all); or load: the transformers of --ckpt_dir to the device",
           group);
+  f.value("vae_bands", "N", "Bands of rows that the VAE works in (default: 1)", group);
   f.value("layers", "N", "Run only the first N blocks of DiT and text encoder, and extrapolate", group);
   f.value("ckpt_dir", "DIR", "Take the dimensions of this checkpoint, or downloaded model (default: the official ones)",
           group);
@@ -78,6 +79,7 @@ std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command, const En
       o.bench.height = size->second;
     }
     o.bench.frames = f.parsed("frames", parse_int);
+    if (f.given("vae_bands")) o.bench.vae_bands = positive(f, "vae_bands", 1);
     if (f.given("layers")) o.bench.layers = positive(f, "layers", 1);
     o.bench.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
     if (const auto name = f.filled("device"); !name.empty()) o.bench.device = name;

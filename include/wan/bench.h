@@ -20,6 +20,7 @@ struct BenchOptions {
   std::optional<Precision> precision;        ///< default: f32 on the CPU, bf16 on a GPU
   int threads = 0;                           ///< CPU threads; 0: all that this process may use
   int runs = 3;                              ///< timed runs of each part
+  int vae_bands = 1;                         ///< bands of rows that the VAE works in
   std::optional<int> layers;                 ///< run only the first blocks of DiT and text encoder, and extrapolate
   std::filesystem::path ckpt_dir;            ///< take the dimensions of this checkpoint instead of the official ones
   std::function<void(std::string)> on_note;  ///< what is being done

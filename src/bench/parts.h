@@ -12,6 +12,7 @@ struct Plan {
   engine::Dimensions dimensions;
   int64_t width = 0, height = 0, frames = 0;  // pixels
   int runs = 3;
+  int64_t vae_bands = 1;
   std::optional<int64_t> layers;  // of DiT and text encoder, where not all
 };
 

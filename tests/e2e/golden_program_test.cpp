@@ -195,6 +195,17 @@ TEST_F(GoldenProgram, BenchWithFewerLayersExtrapolatesAndSaysSo) {
   EXPECT_THAT(dit({"--layers", "1"}).out, HasSubstr("extrapolated from 1 of 2 layers"));
 }
 
+TEST_F(GoldenProgram, BenchTimesTheVaeInBands) {
+  const Outcome o =
+      start({WAN_PROGRAM, "bench", "--ckpt_dir", kGolden + "Wan2.2-T2V-A14B", "--size", "96*64", "--frames", "9",
+             "--what", "vae", "--vae_bands", "3", "--runs", "1", "--threads", "2", "--json"});
+  ASSERT_EQ(o.status, 0) << o.err;
+  const json part = json::parse(o.out).at("parts").at(0);
+  EXPECT_THAT(part.at("what").get<std::string>(), HasSubstr("in 3 bands"));
+  EXPECT_TRUE(part.at("finite").get<bool>());
+  EXPECT_EQ(start({WAN_PROGRAM, "bench", "--what", "vae", "--vae_bands", "91"}).status, 2);
+}
+
 TEST_F(GoldenProgram, BenchRefusesWhatNoModelCanHave) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--size", "97*64"}, "96 and 112"},     {{"--frames", "82"}, "81 and 85"},
