@@ -81,12 +81,12 @@ BenchPart bench_dit(Machine& machine, const Plan& plan) {
       condition = random_tensor(machine, {channels, latent_shape[1], latent_shape[2], latent_shape[3]});
     const OwnedTensor context = random_tensor(machine, {config.text_len, config.text_dim});
     const auto scope = machine.ctx().arena->scope();
-    const auto [times, text] = condition_on(machine, dit, context.tensor, tokens);
+    const std::pair<models::DitTimes, models::DitText> made = condition_on(machine, dit, context.tensor, tokens);
     const ops::Rope3d rope = models::make_dit_rope(machine.ctx(), config, latent_shape);
-    const models::DitInput input{latent.tensor, condition.tensor, &times, 0, 0, &rope};
+    const models::DitInput input{latent.tensor, condition.tensor, &made.first, 0, 0, &rope};
     bool finite = true;
     BenchPart part = measure(machine, plan.runs, [&](bool check) {
-      models::dit_forward(machine.ctx(), dit, input, text, out.tensor);
+      models::dit_forward(machine.ctx(), dit, input, made.second, out.tensor);
       if (check) finite = ops::all_finite(machine.ctx(), out.tensor);
     });
     part.finite = finite;

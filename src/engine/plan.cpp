@@ -128,8 +128,8 @@ std::vector<SpecChange> cheaper(const GenerationSpec& s) {
   if (smaller && longer) {
     GenerationSpec c = distilled(small);
     c.frames = brief.frames;
-    add(fmt::format("the same with {} frames", c.frames),
-        fmt::format("{} {} --frame_num {}", few_steps, size_flag(c), c.frames), std::move(c));
+    const std::string flags = fmt::format("{} {} --frame_num {}", few_steps, size_flag(c), brief.frames);
+    add(fmt::format("the same with {} frames", brief.frames), flags, std::move(c));
   }
   return list;
 }

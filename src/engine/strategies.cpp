@@ -11,8 +11,7 @@ namespace {
 /// Fills a row in.
 class Maker {
  public:
-  Maker(const MemoryPlan& plan, const TimeModel& times, const PlanMachine& machine)
-      : plan_(plan), times_(times), machine_(machine) {}
+  Maker(const TimeModel& times, const PlanMachine& machine) : times_(times), machine_(machine) {}
 
   PlanStrategy make(std::string name, const MemoryPlan& memory, const Placement& p, const Sharing& sharing = {}) const {
     PlanStrategy s;
@@ -55,7 +54,6 @@ class Maker {
       s.note = fmt::format("{} of {} blocks stay on the GPU", p.resident, p.blocks);
   }
 
-  const MemoryPlan& plan_;
   const TimeModel& times_;
   const PlanMachine& machine_;
 };
@@ -89,7 +87,7 @@ int64_t PlanMachine::budget() const noexcept { return gpus > 0 ? vram : ram; }
 int64_t PlanMachine::host_budget() const noexcept { return ram > 0 ? ram : MemoryPlan::no_limit; }
 
 std::vector<PlanStrategy> strategies(const MemoryPlan& plan, const TimeModel& times, const PlanMachine& m) {
-  const Maker maker(plan, times, m);
+  const Maker maker(times, m);
   const Placement all = plan.place_all();
   if (m.gpus == 0) return {maker.make("CPU", plan, plan.place(m.budget()))};
   if (plan.spec().decode_only) return {maker.make("decode only", plan, plan.place(m.vram))};
@@ -108,7 +106,7 @@ std::vector<PlanStrategy> strategies(const MemoryPlan& plan, const TimeModel& ti
     const TimeModel its_times(spec, m.rates, m.link);
     Placement p = on_cpu.place(m.vram, m.host_budget());
     if (!p.fits || p.both_experts || !p.streamed) p = on_cpu.place_streamed(streamed.resident, m.host_budget(), m.vram);
-    list.push_back(Maker(on_cpu, its_times, m).make("streamed, text encoder on the CPU", on_cpu, p));
+    list.push_back(Maker(its_times, m).make("streamed, text encoder on the CPU", on_cpu, p));
   }
   if (m.gpus > 1) add_shared(list, maker, plan, m);
   return list;
