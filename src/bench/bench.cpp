@@ -28,8 +28,8 @@ bench::Plan make_plan(const BenchOptions& o) {
   engine::check_multiple("--size width", plan.width, plan.dimensions.width_step());
   engine::check_multiple("--size height", plan.height, plan.dimensions.height_step());
   engine::check_frames("--frames", plan.frames, plan.dimensions.vae.stride_t());
-  engine::check_number("--vae_bands", o.vae_bands, 1,
-                       static_cast<double>(plan.height / plan.dimensions.vae.stride_s()));
+  const int64_t latent_rows = plan.height / plan.dimensions.vae.stride_s();
+  engine::check_number("--vae_bands", o.vae_bands, 1, static_cast<double>(latent_rows));
   plan.vae_bands = o.vae_bands;
   if (o.layers) {
     engine::check_number("--layers", *o.layers, 1, static_cast<double>(plan.dimensions.dit.layers));
