@@ -38,6 +38,11 @@ Backend make_cuda_backend(bool required) {
   backend.synchronise = [gpu] { cuda::check(cudaStreamSynchronize(gpu->stream.get())); };
   backend.compute = DType::bf16;
   backend.name = gpus[0].name;
+  backend.available = [gpu] {
+    size_t free = 0, total = 0;
+    cuda::check(cudaMemGetInfo(&free, &total));
+    return static_cast<int64_t>(free) + gpu->memory.in_use();
+  };
   backend.capacity = gpus[0].memory_bytes;
   return backend;
 }

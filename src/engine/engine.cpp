@@ -98,7 +98,10 @@ struct Engine::Impl {
     const int64_t available = engine::usable_memory(), host = options.ram.value_or(available);
     if (backend.capacity == 0)
       return {backend.name, host > 0 ? host : engine::MemoryPlan::no_limit, options.ram ? available : 0, 0};
-    return {backend.name, options.vram.value_or(backend.capacity), options.vram ? backend.capacity : 0, host};
+    // What other programs use is not ours. The context is there already, but kernels that come later are not.
+    constexpr int64_t later = 256'000'000;
+    const int64_t usable = backend.available() + engine::cuda_context_bytes - later;
+    return {backend.name, std::min(options.vram.value_or(usable), usable), options.vram ? usable : 0, host};
   }
 
   EngineOptions options;  // with the precision that `precision` left open

@@ -20,6 +20,7 @@ class CudaMemory : public MemoryResource {
   void fill_zero(void* memory, int64_t bytes) override;
 
   cudaStream_t stream() const noexcept { return stream_; }
+  int64_t in_use() const noexcept { return in_use_; }
 
  private:
   int device_;
