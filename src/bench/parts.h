@@ -12,8 +12,8 @@ struct Plan {
   engine::Dimensions dimensions;
   int64_t width = 0, height = 0, frames = 0;  // pixels
   int runs = 3;
-  int64_t vae_bands = 1;
   std::optional<int64_t> layers;  // of DiT and text encoder, where not all
+  int64_t vae_bands = 1;          // of rows
 };
 
 /// One forward of the DiT at one timestep, the prompt's keys and values made before, as in the step loop.
