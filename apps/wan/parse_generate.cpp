@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "demo_model.h"
-#include "find_checkpoint.h"
 #include "flags.h"
 #include "parse.h"
 #include "prompts.h"
+#include "shared_flags.h"
 #include "values.h"
 
 namespace wan::app {
@@ -131,21 +131,6 @@ void note_without_effect(const Flags& f, GenerateOptions& o) {
   if (ranks > 1) o.notes.push_back("--ulysses_size has no effect: one process does all the work");
 }
 
-EngineOptions engine_options(const Flags& f, const Environment& environment) {
-  EngineOptions e;
-  e.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
-  if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
-  if (const auto name = f.filled("device"); !name.empty()) e.device = name;
-  if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
-  e.threads = f.threads();
-  e.convert_model_dtype = f.given("convert_model_dtype");
-  e.t5_cpu = f.given("t5_cpu");
-  e.vram = f.parsed("vram", parse_bytes);
-  e.ram = f.parsed("ram", parse_bytes);
-  e.offload_model = f.parsed("offload_model", parse_bool);
-  return e;
-}
-
 // Without a checkpoint a small demo model serves, so that the first command makes a clip.
 void default_checkpoint(GenerateOptions& o) {
   if (!o.engine.ckpt_dir.empty()) return;
@@ -160,22 +145,10 @@ void default_checkpoint(GenerateOptions& o) {
 }
 
 Request request(const Flags& f) {
-  Request r;
+  Request r = sampling_request(f);
   r.negative_prompt = f.text("negative_prompt");
   r.image = f.filled("image");
-  if (const auto size = f.parsed("size", parse_size)) {
-    r.width = size->first;
-    r.height = size->second;
-  }
-  r.frames = f.parsed("frame_num", parse_int);
   r.fps = f.parsed("fps", parse_number);
-  if (const auto name = f.filled("sample_solver"); !name.empty()) r.solver = parse_solver(name);
-  r.steps = f.parsed("sample_steps", parse_int);
-  r.shift = f.parsed("sample_shift", parse_number);
-  if (const auto scale = f.parsed("sample_guide_scale", parse_guidance)) {
-    r.guidance_low = scale->first;
-    r.guidance_high = scale->second;
-  }
   r.seed = std::max<int64_t>(-1, f.parsed("base_seed", parse_int64).value_or(-1));
   if (const auto name = f.filled("rng"); !name.empty()) r.rng = parse_rng(name);
   r.noise = f.filled("noise");
@@ -216,6 +189,7 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command, const Env
     refuse_other_tasks(f);
     GenerateOptions o;
     o.engine = engine_options(f, environment);
+    o.engine.offload_model = f.parsed("offload_model", parse_bool);
     o.request = request(f);
     o.prompts = prompts(f);
     o.save_file = f.filled("save_file");

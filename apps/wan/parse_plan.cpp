@@ -1,8 +1,8 @@
 #include <memory>
 
-#include "find_checkpoint.h"
 #include "flags.h"
 #include "parse.h"
+#include "shared_flags.h"
 
 namespace wan::app {
 namespace {
@@ -68,31 +68,10 @@ std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command, const Envi
   return [flags, &environment] {
     const Flags& f = *flags;
     PlanCommandOptions o;
-    EngineOptions& e = o.plan.engine;
-    Request& r = o.plan.request;
-    if (const auto name = f.filled("task"); !name.empty()) e.task = parse_task(name);
-    e.ckpt_dir = find_checkpoint(f.filled("ckpt_dir"), environment);
-    if (const auto name = f.filled("device"); !name.empty()) e.device = name;
-    if (const auto name = f.filled("dtype"); !name.empty()) e.precision = parse_precision(name);
-    e.threads = f.threads();
-    e.t5_cpu = f.given("t5_cpu");
-    e.convert_model_dtype = f.given("convert_model_dtype");
-    if (const auto size = f.parsed("size", parse_size)) {
-      r.width = size->first;
-      r.height = size->second;
-    }
-    r.frames = f.parsed("frame_num", parse_int);
+    o.plan.engine = engine_options(f, environment);
+    o.plan.request = sampling_request(f);
     o.plan.from_image = f.given("image");
-    if (const auto name = f.filled("sample_solver"); !name.empty()) r.solver = parse_solver(name);
-    r.steps = f.parsed("sample_steps", parse_int);
-    r.shift = f.parsed("sample_shift", parse_number);
-    if (const auto scale = f.parsed("sample_guide_scale", parse_guidance)) {
-      r.guidance_low = scale->first;
-      r.guidance_high = scale->second;
-    }
     if (const auto gpu = f.filled("gpu"); !gpu.empty()) parse_gpu(gpu, o.plan);
-    o.plan.engine.vram = f.parsed("vram", parse_bytes);
-    o.plan.engine.ram = f.parsed("ram", parse_bytes);
     o.plan.link = f.filled("link");
     o.json = f.given("json");
     return o;

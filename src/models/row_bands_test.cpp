@@ -27,6 +27,17 @@ std::vector<RowBand> layers_of(RowBand band) {
   return layers;
 }
 
+// The bands of one band's layers follow upon those of the band before, and are as large in the middle of a layer.
+void expect_next(const std::vector<RowBand>& layers, const std::vector<RowBand>& before) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    EXPECT_EQ(layers[i].own().begin, before.empty() ? 0 : before[i].own().end);
+    EXPECT_GE(layers[i].rows(), 0);
+    if (!before.empty() && !before[i].top && !layers[i].last && layers[i].end <= layers[i].height) {
+      EXPECT_EQ(layers[i].rows(), before[i].rows()) << layers[i].height << " " << i;
+    }
+  }
+}
+
 // Every layer's bands follow upon each other and fill the frame; there is always something of the image; those in the
 // middle of a layer are equal.
 TEST(DecoderBands, CoverEveryLayer) {
@@ -38,13 +49,7 @@ TEST(DecoderBands, CoverEveryLayer) {
       for (const RowBand& band : plan) {
         const auto layers = layers_of(band);
         EXPECT_GT(layers.back().rows(), 0) << height << " " << bands;
-        for (size_t i = 0; i < layers.size(); ++i) {
-          EXPECT_EQ(layers[i].own().begin, before.empty() ? 0 : before[i].own().end);
-          EXPECT_GE(layers[i].rows(), 0);
-          if (!before.empty() && !before[i].top && !layers[i].last && layers[i].end <= layers[i].height) {
-            EXPECT_EQ(layers[i].rows(), before[i].rows()) << height << " " << bands << " " << i;
-          }
-        }
+        expect_next(layers, before);
         before = layers;
       }
       for (const RowBand& layer : before) EXPECT_EQ(layer.own().end, layer.height);
@@ -95,13 +100,7 @@ TEST(EncoderBands, CoverEveryLayer) {
         EXPECT_EQ(layers.front().height, 8 * height);
         EXPECT_EQ(layers.back().height, height);
         EXPECT_GT(layers.back().rows(), 0) << height << " " << bands;
-        for (size_t i = 0; i < layers.size(); ++i) {
-          EXPECT_EQ(layers[i].own().begin, before.empty() ? 0 : before[i].own().end);
-          EXPECT_GE(layers[i].rows(), 0);
-          if (!before.empty() && !before[i].top && !layers[i].last && layers[i].end <= layers[i].height) {
-            EXPECT_EQ(layers[i].rows(), before[i].rows()) << height << " " << bands << " " << i;
-          }
-        }
+        expect_next(layers, before);
         before = layers;
       }
       for (const RowBand& layer : before) EXPECT_EQ(layer.own().end, layer.height);
