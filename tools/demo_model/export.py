@@ -22,7 +22,7 @@ GENERATION = {
     "demo-t2v": {"size": "128*128", "frame_num": 33, "sample_steps": 12, "sample_shift": 5.0,
                  "sample_guide_scale": [2.5, 2.5], "fps": 16},
     "demo-ti2v": {"size": "256*256", "frame_num": 33, "sample_steps": 12, "sample_shift": 5.0,
-                  "sample_guide_scale": [3.0, 3.0], "fps": 16},
+                  "sample_guide_scale": [2.5, 2.5], "fps": 16},
 }
 
 

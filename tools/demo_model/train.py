@@ -1,7 +1,7 @@
 """Trains the demo model, stage by stage, from a seed: text encoder, the two VAEs, a base transformer for all noise levels,
 and from it the T2V experts and the TI2V model.
 
-    python train.py --out work                      everything, in about 26 minutes on one H100
+    python train.py --out work                      everything, in just under 30 minutes on one H100
     python train.py --out work --stage NAME         one stage; --seconds or --steps: another length
 
 A stage needs what the earlier ones left in the folder, resumes where it was stopped, and is skipped when it is done.
@@ -37,8 +37,10 @@ WIDTH = {"2.1": (16, 16), "2.2": (8, 16)}  # encoder, decoder
 T2V = DitConfig(channels=16, dim=192, ffn_dim=768, num_heads=4, num_layers=6)
 TI2V = dataclasses.replace(T2V, channels=48)
 STAGES = {"text": 25, "vae21": 130, "decoder21": 130, "vae22": 220, "decoder22": 80, "base": 500, "t2v_high": 70,
-          "t2v_low": 70, "ti2v": 70}  # seconds
-CLIPS = {"2.1": 16000, "2.2": 8000}  # that the transformers learn from
+          "t2v_low": 70, "ti2v": 280}  # seconds
+CLIPS = {"2.1": 16000, "2.2": 20000}  # that the transformers learn from
+IMAGE_SHARE = {"base": 0.5, "ti2v": 0.4}  # of a batch, with the first frame given
+HIGH_SHARE = {"ti2v": 0.5}  # of a batch, at BOUNDARY or above: one model does both experts' work, and colours are decided there
 MATRIX_LR = {"base": 2e-3}  # of a transformer's matrices; of those that start from base: 1e-3
 KEPT = 16  # channels of the 2.2 latents that carry anything: those of VAE 2.1 at half the size
 BLUR = 0.08  # noise on latents that a decoder learns from: a transformer's are not perfect either
@@ -313,12 +315,13 @@ def make_data(folder: Path, version: str, device: str, tiny: bool, n: int):
 
 
 def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high: float, data, text: TextEncoder,
-              tokenizer: Tokenizer, seconds, start: Path | None = None, image_share: float = 0.0):
-    """One diffusion transformer, trained where its sigma lies in low..high, from the weights in `start` if it exists."""
+              tokenizer: Tokenizer, seconds, start: Path | None = None):
+    """One diffusion transformer, trained where its sigma lies in low..high, from the weights in `start` if one is given."""
     device, tiny = args.device, args.tiny
+    image_share, high_share = IMAGE_SHARE.get(name, 0.0), HIGH_SHARE.get(name)
     latents, ids = data
     model = Dit(config).to(device)
-    if start and start.exists():
+    if start:
         model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     optimiser = Optimiser(model, 2e-3, lambda n, p: p.dim() == 2 and "blocks." in n or n == "time_projection.1.weight",
                           matrix_lr=args.matrix_lr or MATRIX_LR.get(name, 1e-3))
@@ -331,7 +334,7 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
     empty = tokenizer([""], CAPTION_LENGTH).to(device)
     negative = tokenizer([NEGATIVE_PROMPT], 512)
     negative = negative[:, :int((negative > 0).sum())].to(device)
-    u_low, u_high = (s / (SHIFT - (SHIFT - 1) * s) for s in (low, high))
+    u_low, u_middle, u_high = (s / (SHIFT - (SHIFT - 1) * s) for s in (low, BOUNDARY, high))
     torch.manual_seed(51)
     with torch.no_grad(), autocast(device):
         extra = text(negative)[0].float()
@@ -343,7 +346,12 @@ def train_dit(args, folder: Path, name: str, config: DitConfig, low: float, high
         rows = ids[pick, torch.randint(0, ids.shape[1], (batch,), device=device)][:batch - nothing]
         rows = torch.cat((empty.expand(nothing, -1), rows[nothing:]))
         # Stratified times, spread as the sampler's steps are.
-        u = u_low + (u_high - u_low) * (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+        u = (torch.arange(batch, device=device) + torch.rand(batch, device=device)) / batch
+        if high_share:
+            u = torch.where(u < high_share, u_middle + (u_high - u_middle) * u / high_share,
+                            u_low + (u_middle - u_low) * (u - high_share) / (1 - high_share))
+        else:
+            u = u_low + (u_high - u_low) * u
         u = u[torch.rand(batch, device=device).argsort()]
         sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
         sigma = sigma.view(-1, 1, 1, 1, 1).expand(-1, 1, x0.shape[2], 1, 1)
@@ -422,8 +430,7 @@ def train_stage(args, folder: Path, stage: str):
     version = "2.2" if stage == "ti2v" else "2.1"
     data = make_data(folder, version, args.device, args.tiny, 24 if args.tiny else args.clips or CLIPS[version])
     train_dit(args, folder, stage, T2V, low, high, data, text, tokenizer, args.stage_seconds,
-              start=folder / ("base.start.pt" if stage == "base" else "base.pt"),
-              image_share=0.5 if stage in ("base", "ti2v") else 0.0)
+              start=None if stage == "base" else folder / "base.pt")
 
 
 if __name__ == "__main__":
