@@ -24,7 +24,7 @@ import time
 
 
 def gpu_megabytes(pid):
-    """What the driver counts for a process; None where there is no driver."""
+    """What the driver counts for a process, in MB (it says MiB); None where there is no driver."""
     try:
         out = subprocess.run(["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"],
                              capture_output=True, text=True, timeout=10).stdout
@@ -33,11 +33,11 @@ def gpu_megabytes(pid):
     rows = [line.split(",") for line in out.splitlines() if "," in line]
     used = [int(row[1]) for row in rows if row[0].strip() == str(pid) and row[1].strip().isdigit()]
     if used:
-        return sum(used)
+        return round(sum(used) * 1.048576)
     # In a container the driver may know the process by another number: then all that is used counts.
     whole = subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"],
                            capture_output=True, text=True).stdout.split()
-    return int(whole[0]) if whole and whole[0].isdigit() else None
+    return round(int(whole[0]) * 1.048576) if whole and whole[0].isdigit() else None
 
 
 def status_kilobytes(pid, name):
@@ -110,7 +110,7 @@ def run(args, budget, folder):
     status = process.wait()
     watch.done = True
     watch.join()
-    result = {"budget": budget, "status": status, "gpu_mb": watch.gpu, "host_mb": watch.host // 1024}
+    result = {"budget": budget, "status": status, "gpu_mb": watch.gpu, "host_mb": round(watch.host * 1.024e-3)}
     if status != 0:
         errors = [e["message"] for e in lines if e.get("event") == "error"]
         result["error"] = (errors or other or ["?"])[-1]

@@ -93,7 +93,7 @@ def write_shard(path, shard, dtype, values):
 
 
 def write_transformer(folder, config, dtype, limit, values):
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     parts = list(shards(tensors(config), TYPES[dtype][1], limit))
     stem, where = "diffusion_pytorch_model", {}
@@ -120,17 +120,23 @@ def main():
     values = pattern(a.dtype)
     total, first = 0, None
     a.folder.mkdir(parents=True)
+
+    def transformer(source, folder):
+        config = json.loads((source / "config.json").read_text())
+        config |= {"dim": a.dim, "ffn_dim": a.ffn, "num_heads": a.heads, "num_layers": a.layers}
+        return write_transformer(folder, config, a.dtype, int(a.shard_gb * 1e9), values)
+
+    if (a.parts / "config.json").exists():  # TI2V: one transformer, in the folder itself
+        total += transformer(a.parts, a.folder)
     for path in sorted(a.parts.iterdir()):
         if path.name.endswith("_model") and first and a.same_experts:
             (a.folder / path.name).symlink_to(first)
         elif path.name.endswith("_model"):
             first = path.name
-            config = json.loads((path / "config.json").read_text())
-            config |= {"dim": a.dim, "ffn_dim": a.ffn, "num_heads": a.heads, "num_layers": a.layers}
-            total += write_transformer(a.folder / path.name, config, a.dtype, int(a.shard_gb * 1e9), values)
+            total += transformer(path, a.folder / path.name)
         elif path.is_dir():
             shutil.copytree(path, a.folder / path.name)
-        else:
+        elif path.name != "config.json" and not path.name.startswith("diffusion_pytorch_model"):
             shutil.copy(path, a.folder)
     print(f"{a.folder}: {total / 1e9:.2f} GB of transformer weights, {a.dtype}")
 

@@ -1,9 +1,12 @@
 #include "engine/dit_store.h"
 
+#include <vector>
+
 namespace wan::engine {
 
 void DitStore::set_room(const DitRoom& room) {
   if (!copies_ || room == room_) return;
+  reader_ = {};
   experts_.clear();
   pool_.reset();
   at_work_ = nullptr;
@@ -24,6 +27,15 @@ LoadedDit& DitStore::load(pipeline::Expert expert) {
 const models::Dit& DitStore::at_work(pipeline::Expert expert) {
   at_work_ = &load(expert);
   return at_work_->dit();
+}
+
+void DitStore::read_ahead(std::span<const pipeline::Expert> order) {
+  if (!copies_ || room_.in_host == 0) return;
+  std::vector<weights::HostBlocks*> hosts;
+  for (const pipeline::Expert expert : order) hosts.push_back(&load(expert).streamed()->host());
+  reader_ = std::jthread([hosts = std::move(hosts)](const std::stop_token& stop) {
+    for (weights::HostBlocks* host : hosts) host->read_all(stop);
+  });
 }
 
 void DitStore::announce(pipeline::Expert next) {

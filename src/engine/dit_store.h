@@ -1,6 +1,8 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <span>
+#include <thread>
 
 #include "engine/models_on_disk.h"
 #include "weights/streamed_blocks.h"
@@ -28,6 +30,9 @@ class DitStore {
   void set_room(const DitRoom& room);
   /// The expert's transformer, for acquire() to bring its blocks.
   const models::Dit& at_work(pipeline::Expert expert);
+  /// Loads these experts, which will be at work in this order; a thread brings those of their blocks to host memory
+  /// that are kept there, while earlier ones compute.
+  void read_ahead(std::span<const pipeline::Expert> order);
   /// See StreamedBlocks::announce.
   void announce(pipeline::Expert next);
   /// Gives the places' memory back to the device; what is in host memory stays.
@@ -43,6 +48,7 @@ class DitStore {
   std::unique_ptr<weights::BlockPool> pool_;  // outlives the experts
   std::map<pipeline::Expert, std::unique_ptr<LoadedDit>> experts_;
   LoadedDit* at_work_ = nullptr;
+  std::jthread reader_;  // ends before what it reads for
 };
 
 }  // namespace wan::engine

@@ -20,13 +20,19 @@ class StoredExperts final : public pipeline::Experts {
     const models::DitConfig& config = models_.dit_config(expert);
     const weights::WeightSet set = models_.load_conditioning(expert, loaded_.dit_policy);
     use(config, weights::bind<models::DitConditioningWeights>(set.tensors(), config));
+    order_.push_back(expert);
   }
-  const models::Dit& at_work(pipeline::Expert expert) override { return loaded_.dits.at_work(expert); }
+  const models::Dit& at_work(pipeline::Expert expert) override {
+    if (!order_.empty()) loaded_.dits.read_ahead(order_);
+    order_.clear();
+    return loaded_.dits.at_work(expert);
+  }
   void announce(pipeline::Expert next) override { loaded_.dits.announce(next); }
 
  private:
   const ModelsOnDisk& models_;
   LoadedModels& loaded_;
+  std::vector<pipeline::Expert> order_;  // of those whose conditioning was made: as they will be at work
 };
 
 }  // namespace

@@ -36,7 +36,8 @@ class Experts {
   using UseConditioning = std::function<void(const models::DitConfig&, const models::DitConditioningWeights&)>;
 
   virtual ~Experts() = default;
-  /// Calls use() with an expert's conditioning weights, which are gone when it returns.
+  /// Calls use() with an expert's conditioning weights, which are gone when it returns. Before the first forward, once
+  /// for every expert, in the order in which they will be at work.
   virtual void with_conditioning(Expert expert, const UseConditioning& use) = 0;
   /// The expert's transformer, loaded at its first use; it ends when another expert is asked for.
   virtual const models::Dit& at_work(Expert expert) = 0;

@@ -13,8 +13,12 @@ namespace wan::weights {
 class CopyQueue {
  public:
   virtual ~CopyQueue() = default;
-  /// Host memory that copies read at full speed: page-locked, for a GPU. Must not be freed before the copies are done.
+  /// Host memory for copies, which read it at full speed once its pages are locked. Must not be freed before the copies
+  /// are done. Any thread may use it.
   virtual MemoryResource& host() = 0;
+  /// Locks the pages of a piece of host() as a whole, after it was filled: many threads that touch memory first are
+  /// faster than the system, which would clear it page by page. Any thread may call. Throws Error(out_of_memory too).
+  virtual void lock_pages(void* host, int64_t bytes) = 0;
   virtual void copy(void* device, const void* host, int64_t bytes) = 0;
   /// For weights that are not in host(): its sends are copies of this queue. stage() may wait for earlier copies.
   virtual Upload& upload() = 0;
@@ -35,6 +39,7 @@ class CopyQueue {
 class HostCopyQueue final : public CopyQueue {
  public:
   MemoryResource& host() override { return host_memory(); }
+  void lock_pages(void*, int64_t) override {}
   void copy(void* device, const void* host, int64_t bytes) override { host_memory().upload(device, host, bytes); }
   Upload& upload() override { return upload_; }
   void mark_copied(int64_t) override {}

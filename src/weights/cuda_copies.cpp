@@ -1,7 +1,12 @@
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstdlib>
 #include <deque>
 
+#include "core/checked.h"
 #include "core/cuda/memory.h"
 #include "core/cuda/stream.h"
 #include "core/error.h"
@@ -54,33 +59,54 @@ class CudaUpload final : public Upload {
   std::deque<size_t> free_;  // in the order in which they were sent
 };
 
-/// Page-locked memory of the host, in whole blocks.
-class PinnedMemory final : public MemoryResource {
+/// Memory of the host in large pages, of which locking takes less time. Not locked until lock().
+class LockableMemory final : public MemoryResource {
  public:
+  explicit LockableMemory(int gpu) : gpu_(gpu) {}
+
   void* allocate(int64_t bytes) override {
-    void* memory = nullptr;
-    const cudaError_t status = cudaMallocHost(&memory, static_cast<size_t>(bytes));
-    if (status == cudaErrorMemoryAllocation) {
-      (void)cudaGetLastError();
-      fail(ErrorCode::out_of_memory,
-           "[host memory] {} MiB more of page-locked memory were refused by the system; give a smaller --ram",
-           bytes >> 20);
-    }
-    cuda::check(status);
+    const int64_t whole = round_up(std::max<int64_t>(bytes, 1), large_page);
+    void* memory = std::aligned_alloc(static_cast<size_t>(large_page), static_cast<size_t>(whole));
+    if (memory == nullptr) refused(bytes);
+    (void)madvise(memory, static_cast<size_t>(whole), MADV_HUGEPAGE);  // a wish
     return memory;
   }
-  void deallocate(void* memory, int64_t) noexcept override { (void)cudaFreeHost(memory); }
+  void deallocate(void* memory, int64_t) noexcept override {
+    if (cudaHostUnregister(memory) != cudaSuccess) (void)cudaGetLastError();  // was never locked
+    std::free(memory);
+  }
+  void lock(void* memory, int64_t bytes) const {
+    cuda::check(cudaSetDevice(gpu_));  // of this thread
+    const cudaError_t status = cudaHostRegister(memory, static_cast<size_t>(bytes), cudaHostRegisterDefault);
+    if (status == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      refused(bytes);
+    }
+    cuda::check(status);
+  }
   Device device() const noexcept override { return {}; }
   void upload(void* to, const void* from, int64_t bytes) override { host_memory().upload(to, from, bytes); }
   void download(void* to, const void* from, int64_t bytes) override { host_memory().download(to, from, bytes); }
   void fill_zero(void* memory, int64_t bytes) override { host_memory().fill_zero(memory, bytes); }
+
+ private:
+  static constexpr int64_t large_page = int64_t{2} << 20;
+
+  [[noreturn]] static void refused(int64_t bytes) {
+    fail(ErrorCode::out_of_memory,
+         "[host memory] {} MiB more of page-locked memory were refused by the system; give a smaller --ram",
+         bytes >> 20);
+  }
+
+  int gpu_;
 };
 
 class CudaCopyQueue final : public CopyQueue {
  public:
-  explicit CudaCopyQueue(cudaStream_t compute) : compute_(compute) {}
+  explicit CudaCopyQueue(const cuda::CudaMemory& memory) : compute_(memory.stream()), host_(memory.device().index) {}
 
-  MemoryResource& host() override { return pinned_; }
+  MemoryResource& host() override { return host_; }
+  void lock_pages(void* host, int64_t bytes) override { host_.lock(host, bytes); }
   void copy(void* device, const void* host, int64_t bytes) override {
     cuda::check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, copies_.get()));
   }
@@ -102,7 +128,7 @@ class CudaCopyQueue final : public CopyQueue {
 
   cudaStream_t compute_;
   cuda::Stream copies_;
-  PinnedMemory pinned_;
+  LockableMemory host_;
   CudaUpload upload_{copies_.get()};
   std::deque<Marks> marks_;
 };
@@ -110,7 +136,7 @@ class CudaCopyQueue final : public CopyQueue {
 }  // namespace
 
 std::unique_ptr<CopyQueue> make_cuda_copy_queue(MemoryResource& memory) {
-  return std::make_unique<CudaCopyQueue>(dynamic_cast<cuda::CudaMemory&>(memory).stream());
+  return std::make_unique<CudaCopyQueue>(dynamic_cast<cuda::CudaMemory&>(memory));
 }
 
 std::unique_ptr<Upload> make_cuda_upload(MemoryResource& memory) {

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "weights/read_weight.h"
 
 namespace wan::weights {
 namespace {
@@ -89,7 +88,7 @@ void BlockPool::forget(const StreamedBlocks* owner) noexcept {
 
 StreamedBlocks::StreamedBlocks(const io::TensorIndex& index, std::vector<std::vector<WeightSpec>> specs,
                                const Policy& policy, BlockPool& pool, const Counts& counts)
-    : index_(&index), specs_(std::move(specs)), policy_(policy), pool_(&pool), host_(specs_.size()) {
+    : index_(&index), specs_(std::move(specs)), policy_(policy), pool_(&pool) {
   for (const auto& block : specs_) layouts_.emplace_back(index, block, policy.compute);
   const int64_t bytes = pool.bytes_, resident = std::clamp<int64_t>(counts.resident, 0, blocks());
   require(std::ranges::all_of(layouts_, [&](const PackedLayout& l) { return l.bytes() <= bytes; }),
@@ -101,7 +100,8 @@ StreamedBlocks::StreamedBlocks(const io::TensorIndex& index, std::vector<std::ve
   stays_ = spread(std::vector<bool>(specs_.size(), true), resident);
   std::vector<bool> others = stays_;
   others.flip();
-  in_host_ = spread(others, std::clamp<int64_t>(counts.in_host, 0, blocks() - resident));
+  host_ = std::make_unique<HostBlocks>(index, specs_, layouts_, policy_, *pool.queue_,
+                                       spread(others, std::clamp<int64_t>(counts.in_host, 0, blocks() - resident)));
 }
 
 StreamedBlocks::~StreamedBlocks() {
@@ -197,16 +197,9 @@ void StreamedBlocks::fill(BlockPool::Place& place, int64_t slot, int64_t block) 
   if (!place.memory.data()) place.memory = Buffer(*pool_->memory_, pool_->bytes_);
   place.tensors = layouts_[at].tensors_at(place.memory.data(), policy_.memory->device());
   queue.copies_after_compute(slot);
-  if (in_host_[at]) {
-    if (!host_[at].data()) {
-      Buffer memory(queue.host(), layouts_[at].bytes());
-      const std::vector<Tensor> tensors = layouts_[at].tensors_at(memory.data(), {});
-      for (size_t i = 0; i < specs.size(); ++i)
-        read_weight_in_parallel(index_->at(specs[i].name), specs[i], policy_.round_to_bf16, tensors[i].dtype, 0,
-                                tensors[i].numel(), tensors[i].data, policy_.threads);
-      host_[at] = std::move(memory);
-    }
-    queue.copy(place.memory.data(), host_[at].data(), host_[at].size());
+  if (host_->keeps(block)) {
+    const Buffer& kept = host_->at(block);
+    queue.copy(place.memory.data(), kept.data(), kept.size());
   } else {
     std::vector<WeightToUpload> uploads;
     for (size_t i = 0; i < specs.size(); ++i)

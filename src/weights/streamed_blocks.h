@@ -1,6 +1,7 @@
 #pragma once
 #include <deque>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "weights/block_source.h"
 #include "weights/copy_queue.h"
 #include "weights/file_source.h"
+#include "weights/host_blocks.h"
 
 /// Blocks that need not all fit into the device's memory: some stay there, the others come from the host while earlier
 /// ones compute.
@@ -86,6 +88,8 @@ class StreamedBlocks final : public BlockSource {
   /// The pass over the blocks that comes now is the last: what is done makes way for `next`, of the same pool, whose
   /// first blocks arrive meanwhile.
   void announce(StreamedBlocks& next) noexcept { next_ = &next; }
+  /// The blocks that are kept in host memory; a thread may bring them there while this one computes.
+  HostBlocks& host() noexcept { return *host_; }
 
   /// The size of place that these blocks need.
   static int64_t place_bytes(const io::TensorIndex& index, std::span<const std::vector<WeightSpec>> specs,
@@ -102,8 +106,8 @@ class StreamedBlocks final : public BlockSource {
   Policy policy_;
   BlockPool* pool_;
   std::vector<PackedLayout> layouts_;
-  std::vector<bool> stays_, in_host_;
-  std::vector<Buffer> host_;  // per block; empty where it is not kept or was not yet read
+  std::vector<bool> stays_;
+  std::unique_ptr<HostBlocks> host_;
   StreamedBlocks* next_ = nullptr;
   std::exception_ptr error_;
 };

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "core/error.h"
 #include "io/safetensors.h"
@@ -26,6 +27,7 @@ class SimulatedDevice final : public CopyQueue {
   explicit SimulatedDevice(unsigned seed) : random_(seed) {}
 
   MemoryResource& host() override { return host_memory(); }
+  void lock_pages(void*, int64_t) override {}
   void copy(void* device, const void* host, int64_t bytes) override {
     if (fail_copy == copies++) fail(ErrorCode::device, "[simulated] copy {} failed", fail_copy);
     queues_[0].push_back({[=] { std::memcpy(device, host, static_cast<size_t>(bytes)); }, [] { return true; }});
@@ -170,6 +172,12 @@ TEST(StreamedBlocks, EveryBudgetAndEveryDelayGivesTheSameBlocks) {
           BlockPool pool(host_memory(), device, models.place_bytes(), places);
           StreamedBlocks high(models.index[0], models.specs, policy, pool, {resident, in_host});
           StreamedBlocks low(models.index[1], models.specs, policy, pool, {resident, in_host});
+          std::jthread reader;
+          if (seed % 2 == 0)
+            reader = std::jthread([&](const std::stop_token& stop) {
+              high.host().read_all(stop);
+              low.host().read_all(stop);
+            });
           for (int run = 0; run < 2; ++run) {  // a second generation begins with the first model again
             pass(device, high, 0, wrong, seen);
             if (run == 0) high.announce(low);
