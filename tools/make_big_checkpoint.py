@@ -3,10 +3,11 @@
 `wan bench --what load`. Text encoder, VAE, tokenizer and channels are those of a small checkpoint.
 
 usage: tools/make_big_checkpoint.py FOLDER [--layers 4] [--dim 5120] [--ffn 13824] [--heads 40] [--dtype f32|bf16]
-                                    [--shard_gb 5] [--same_experts] [--parts tests/golden/tiny/Wan2.2-T2V-A14B]
+                                    [--shard_gb 5] [--same_experts] [--official_vae] [--parts tests/golden/tiny/Wan2.2-T2V-A14B]
 
-A layer of A14B's width is 1.4 GB in float32 for each of the two experts; with --same_experts the second one is a link to the first. Needs nothing but Python; the same random
-megabytes are written again and again, so that a few GB take seconds.
+A layer of A14B's width is 1.4 GB in float32 for each of the two experts; with --same_experts the second one is a link to
+the first. Needs nothing but Python; the same random megabytes are written again and again, so that a few GB take seconds.
+With --official_vae the VAE has upstream's dimensions, which needs PyTorch.
 """
 import argparse
 import json
@@ -15,6 +16,7 @@ import os
 import pathlib
 import shutil
 import struct
+import sys
 
 TINY = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "tiny" / "Wan2.2-T2V-A14B"
 TYPES = {"f32": ("F32", 4), "bf16": ("BF16", 2)}
@@ -107,6 +109,19 @@ def write_transformer(folder, config, dtype, limit, values):
     return total
 
 
+def write_vae(folder):
+    """In place of the small one, with the official widths."""
+    import torch
+
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "demo_model"))
+    import vae
+
+    torch.manual_seed(0)
+    for name, widths in (("Wan2.1_VAE.pth", ("2.1", 96)), ("Wan2.2_VAE.pth", ("2.2", 160, 256))):
+        if (folder / name).exists():
+            torch.save(vae.Vae(*widths).state_dict(), folder / name)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path, help="must not exist")
@@ -115,6 +130,7 @@ def main():
     parser.add_argument("--dtype", choices=TYPES, default="f32")
     parser.add_argument("--shard_gb", type=float, default=5)
     parser.add_argument("--same_experts", action="store_true")
+    parser.add_argument("--official_vae", action="store_true")
     parser.add_argument("--parts", type=pathlib.Path, default=TINY, help="the small checkpoint")
     a = parser.parse_args()
     values = pattern(a.dtype)
@@ -138,6 +154,8 @@ def main():
             shutil.copytree(path, a.folder / path.name)
         elif path.name != "config.json" and not path.name.startswith("diffusion_pytorch_model"):
             shutil.copy(path, a.folder)
+    if a.official_vae:
+        write_vae(a.folder)
     print(f"{a.folder}: {total / 1e9:.2f} GB of transformer weights, {a.dtype}")
 
 

@@ -1,3 +1,4 @@
+#include "core/bounded_memory.h"
 #include "core/error.h"
 #include "engine/backend.h"
 #include "engine/fit.h"
@@ -19,7 +20,8 @@ struct Engine::Impl {
       : options(engine_options),
         models(options.ckpt_dir, options.task),
         backend(engine::make_backend(options.device)),
-        arena(*backend.memory) {
+        memory(*backend.memory),
+        arena(memory) {
     require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
             "[--threads] {} is out of range; expected 0 (all) to 4096", options.threads);
     require(!options.vram || backend.capacity > 0, ErrorCode::invalid_argument,
@@ -33,7 +35,7 @@ struct Engine::Impl {
     if (!options.precision) options.precision = backend.compute == DType::bf16 ? Precision::bf16 : Precision::f32;
     ctx.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
     ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
-    weights::Policy policy{ctx.compute, false, backend.memory.get(), backend.upload.get(), ctx.threads};
+    weights::Policy policy{ctx.compute, false, &memory, backend.upload.get(), ctx.threads};
     weights::Policy text = policy, dit = policy;
     dit.round_to_bf16 = options.convert_model_dtype;
     text_ctx = ctx;
@@ -53,6 +55,7 @@ struct Engine::Impl {
     const engine::MemoryPlan plan(spec_of(prepared));
     const engine::FitBudget may_use = budget();
     engine::require_fit(plan, may_use);
+    if (options.vram) memory.set_limit(may_use.bytes - engine::cuda_context_bytes);
     const engine::Placement p =
         plan.place(may_use.bytes, may_use.host_bytes > 0 ? may_use.host_bytes : engine::MemoryPlan::no_limit);
     loaded->vae_bands = p.bands;
@@ -107,6 +110,7 @@ struct Engine::Impl {
   EngineOptions options;  // with the precision that `precision` left open
   engine::ModelsOnDisk models;
   engine::Backend backend;
+  BoundedMemory memory;
   Arena arena, host_arena{host_memory()};
   Context ctx, text_ctx;
   std::optional<engine::LoadedModels> loaded;

@@ -8,9 +8,10 @@ namespace wan::ops::cuda {
 namespace {
 
 constexpr int64_t score_bytes = int64_t{256} << 20;  // of one block of f32 scores
+constexpr int64_t most_rows = int64_t{1} << 30;      // 32-bit arithmetic in the kernel
 
-// Why cuDNN's fused attention cannot do it; empty if it can.
-std::string cudnn_refuses(const AttentionProblem& p, Capability gpu) {
+// Why fused attention (cuDNN's, and ours with it) cannot do it; empty if it can.
+std::string fused_refuses(const AttentionProblem& p, Capability gpu) {
   const AttentionShape& s = p.shape;
   if (gpu.major < 8) return fmt::format("compute capability {}.{} is below 8.0", gpu.major, gpu.minor);
   if (p.dtype != DType::bf16) return "float32";
@@ -22,10 +23,18 @@ std::string cudnn_refuses(const AttentionProblem& p, Capability gpu) {
   return {};
 }
 
+// Measured on an H100, it is 1.18 times as fast as cuDNN 9.19 at 75,600 and 32,760 tokens.
+bool hopper_serves(const AttentionProblem& p, Capability gpu) {
+  const AttentionShape& s = p.shape;
+  return gpu.hopper_code && s.d == 128 && s.lk > 0 && s.scale > 0 && s.heads <= 65535 && s.lq <= most_rows &&
+         s.lk <= most_rows;
+}
+
 }  // namespace
 
 AttentionConfig choose_attention(const AttentionProblem& p, Capability gpu) {
-  const std::string reason = cudnn_refuses(p, gpu);
+  const std::string reason = fused_refuses(p, gpu);
+  if (reason.empty() && hopper_serves(p, gpu)) return {AttentionKernel::hopper, 0, 0, {}};
   if (reason.empty()) return {AttentionKernel::cudnn, 0, 0, {}};
   return attention_by_products(p, reason);
 }
@@ -40,6 +49,7 @@ AttentionConfig attention_by_products(const AttentionProblem& p, std::string rea
 }
 
 std::string to_string(const AttentionConfig& c) {
+  if (c.kernel == AttentionKernel::hopper) return "hopper";
   if (c.kernel == AttentionKernel::cudnn) return "cudnn";
   return fmt::format("products, {} rows of {} heads at a time ({})", c.rows, c.heads, c.reason);
 }

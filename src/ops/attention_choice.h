@@ -27,9 +27,11 @@ struct AttentionProblem {
 /// Compute capability, such as 9.0.
 struct Capability {
   int major = 0, minor = 0;
+  bool hopper_code = false;  ///< this program holds the code for sm_90a, and the GPU runs it
 };
 
 enum class AttentionKernel {
+  hopper,    ///< our own for Hopper's tensor cores and heads of 128
   cudnn,     ///< cuDNN's fused attention
   products,  ///< scores, softmax and values as three steps over blocks of rows: any shape and dtype
 };
@@ -44,7 +46,7 @@ AttentionConfig choose_attention(const AttentionProblem& problem, Capability gpu
 /// The same without cuDNN, for problems that it refuses; `reason` says why.
 AttentionConfig attention_by_products(const AttentionProblem& problem, std::string reason);
 
-/// "cudnn", or "products, 512 rows of 4 heads at a time (float32)"
+/// "hopper", "cudnn", or "products, 512 rows of 4 heads at a time (float32)"
 std::string to_string(const AttentionConfig& config);
 
 }  // namespace wan::ops::cuda

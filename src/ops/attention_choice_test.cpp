@@ -17,6 +17,20 @@ TEST(ChooseAttention, TakesCudnnForTheTransformersShapes) {
   }
 }
 
+TEST(ChooseAttention, TakesItsOwnKernelOnHopperForHeadsOf128) {
+  const Capability hopper{9, 0, true};
+  EXPECT_EQ(to_string(choose_attention(problem(75600, 75600, 40, 128), hopper)), "hopper");
+  EXPECT_EQ(to_string(choose_attention(problem(1, 1, 1, 128), hopper)), "hopper");
+  EXPECT_EQ(to_string(choose_attention(problem(75600, 75600, 40, 64), hopper)), "cudnn");
+  EXPECT_EQ(to_string(choose_attention(problem(75600, 75600, 40, 128), {9, 0})), "cudnn");
+  AttentionProblem p = problem(75600, 75600, 40, 128);
+  p.shape.scale = 0;
+  EXPECT_EQ(to_string(choose_attention(p, hopper)), "cudnn");
+  p = problem(10, 10, 2, 128);
+  p.aligned = false;
+  EXPECT_EQ(choose_attention(p, hopper).reason, "rows are not aligned to 16 bytes");
+}
+
 TEST(ChooseAttention, SaysWhyNot) {
   const auto reason = [](AttentionProblem p, Capability gpu = {9, 0}) { return choose_attention(p, gpu).reason; };
   AttentionProblem p = problem(512, 512, 64, 64);

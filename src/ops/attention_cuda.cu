@@ -2,6 +2,7 @@
 
 #include "core/checked.h"
 #include "ops/attention_choice.h"
+#include "ops/attention_hopper.h"
 #include "ops/cuda_util.cuh"
 #include "ops/gemm_cuda.h"
 
@@ -140,6 +141,8 @@ void attention(Context& ctx, const AttentionArgs& a) {
   CudaState& state = state_of(ctx);
   const AttentionProblem problem = problem_of(a);
   AttentionConfig config = choose_attention(problem, state.capability);
+  if (config.kernel == AttentionKernel::hopper)
+    return hopper_attention(stream_of(ctx), problem.shape, a.q.data, a.k.data, a.v.data, a.y.data);
   if (config.kernel == AttentionKernel::cudnn) {
     const CudnnPlan& plan = state.cudnn.attention(problem.shape);
     if (plan.unsupported.empty()) {

@@ -1,4 +1,5 @@
 #include "core/cuda/check.h"
+#include "ops/attention_hopper.h"
 #include "ops/cuda.h"
 #include "ops/cuda_kernels.h"
 #include "ops/cuda_state.h"
@@ -10,6 +11,7 @@ cuda::CudaState::CudaState(cudaStream_t stream) : cudnn(stream) {
   wan::cuda::check(cudaGetDevice(&device));
   wan::cuda::check(cudaDeviceGetAttribute(&capability.major, cudaDevAttrComputeCapabilityMajor, device));
   wan::cuda::check(cudaDeviceGetAttribute(&capability.minor, cudaDevAttrComputeCapabilityMinor, device));
+  capability.hopper_code = capability.major == 9 && has_hopper_attention(stream);
 }
 
 namespace {

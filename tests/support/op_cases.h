@@ -174,6 +174,15 @@ inline void add_norm_cases(std::vector<OpCase>& cases, DType dtype) {
            }});
 }
 
+/// [n, heads, d] with rows `gap` elements apart.
+inline Tensor attention_rows(Maker& make, DType dtype, int64_t n, int64_t heads, int64_t d, int64_t gap) {
+  Tensor t = make.strided(dtype, n, heads * d, gap);
+  const int64_t stride = t.stride(0);
+  t = Tensor(t.data, dtype, {n, heads, d}, t.device);
+  t.strides[0] = stride;
+  return t;
+}
+
 inline void add_attention_cases(std::vector<OpCase>& cases, DType dtype) {
   for (const auto [lq, lk, heads, d] : {std::array<int64_t, 4>{1, 1, 1, 1},
                                         {5, 3, 2, 8},
@@ -185,17 +194,27 @@ inline void add_attention_cases(std::vector<OpCase>& cases, DType dtype) {
     for (const bool bias : {false, true})
       cases.push_back({fmt::format("attention_{}x{}_heads{}x{}{}", lq, lk, heads, d, bias ? "_bias" : ""),
                        [=, lq = lq, lk = lk, heads = heads, d = d](Context& ctx, Maker& make) -> std::vector<Tensor> {
-                         const auto rows = [&](int64_t n) {  // [n, heads, d] with strided rows
-                           Tensor t = make.strided(dtype, n, heads * d, 11);
-                           const int64_t stride = t.stride(0);
-                           t = Tensor(t.data, dtype, {n, heads, d}, t.device);
-                           t.strides[0] = stride;
-                           return t;
-                         };
+                         const auto rows = [&](int64_t n) { return attention_rows(make, dtype, n, heads, d, 11); };
                          const Tensor b = bias ? make.normal(DType::f32, {heads, lq + lk - 1}, 4.f) : Tensor{};
                          const Tensor q = rows(lq), k = rows(lk);
                          return {ops::attention(ctx, q, k, rows(lk), 2.f / std::sqrt(static_cast<float>(d)), b)};
                        }});
+  // Rows aligned to 16 bytes, as fused kernels want them; below, at and above the sizes of tiles.
+  for (const auto [lq, lk, heads, spread] : {std::array<int64_t, 4>{1, 1, 1, 1},
+                                             {64, 80, 2, 1},
+                                             {65, 81, 1, 3},
+                                             {192, 240, 3, 1},
+                                             {193, 241, 2, 6},
+                                             {400, 79, 1, 1},
+                                             {130, 1203, 2, 2}})
+    cases.push_back(
+        {fmt::format("attention_aligned_{}x{}_heads{}_spread{}", lq, lk, heads, spread),
+         [=, lq = lq, lk = lk, heads = heads, spread = spread](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           const auto rows = [&](int64_t n) { return attention_rows(make, dtype, n, heads, 128, 8); };
+           const Tensor q = rows(lq), k = rows(lk);
+           const float scale = static_cast<float>(spread) / std::sqrt(128.f);
+           return {ops::attention(ctx, q, k, rows(lk), scale)};
+         }});
   cases.push_back({"attention_large_scores", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
                      const Tensor q = make.normal(dtype, {40, 1, 32}, 30.f), k = make.normal(dtype, {150, 1, 32}, 30.f);
                      return {ops::attention(ctx, q, k, make.normal(dtype, {150, 1, 32}), 1.f)};
