@@ -21,7 +21,10 @@ struct Backend {
   DType compute = DType::f32;                  ///< the precision that suits the device
   std::string name;                            ///< "CPU", "NVIDIA H100 80GB HBM3"
   int64_t capacity = 0;                        ///< bytes of the GPU's memory; 0 on the CPU
-  std::function<int64_t()> available;          ///< of them, what is free or in use here; absent on the CPU
+  /// Prepares in the background for the calls that `show` makes on a table that computes nothing, until the result
+  /// ends; absent on the CPU.
+  std::function<std::shared_ptr<void>(const std::function<void(const ops::KernelTable&)>& show)> prepare;
+  std::function<int64_t()> available;  ///< of them, what is free or in use here; absent on the CPU
 };
 
 /// For "cpu", "cuda" or "auto" (a GPU where one is found). Throws Error(invalid_argument) for other names, and

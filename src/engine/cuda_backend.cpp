@@ -38,6 +38,7 @@ Backend make_cuda_backend(bool required) {
   backend.synchronise = [gpu] { cuda::check(cudaStreamSynchronize(gpu->stream.get())); };
   backend.compute = DType::bf16;
   backend.name = gpus[0].name;
+  backend.prepare = [gpu](const auto& show) { return ops::make_plans_ahead(*gpu->kernels, show); };
   backend.available = [gpu] {
     size_t free = 0, total = 0;
     cuda::check(cudaMemGetInfo(&free, &total));

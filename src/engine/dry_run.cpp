@@ -338,6 +338,18 @@ int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) {
                         [&](Context& ctx, const Tensor& z, int64_t frames) { dry_encode(s, ctx, z, frames, bands); });
 }
 
+void show_vae(const GenerationSpec& s, const VaeBands& bands, const ops::KernelTable& table) {
+  constexpr int64_t enough = 6;  // latent frames, until the windows of frames have been at all their places
+  DryDevice device(table, s.compute, s.threads);
+  if (s.image && !s.decode_only) {
+    const OwnedTensor z(device.memory, DType::f32, latent_of(s, image_frames(s)));
+    dry_encode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), enough), bands.encode);
+    device.arena.release();
+  }
+  const OwnedTensor z(device.memory, DType::f32, s.latent());
+  dry_decode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), enough), bands.decode);
+}
+
 DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {
   Recorder recorder(ops::dry_cuda_kernels(), s.compute, s.threads);  // its scratch costs the least time to find
   const auto run_clip = [&](Clip& clip, const Shape& latent, auto run) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/dimensions.h"
+#include "engine/vae_bands.h"
 #include "engine/weight_bytes.h"
 #include "ops/profile.h"
 #include "sampler/schedule.h"
@@ -88,6 +89,10 @@ StageBytes dry_memory(const GenerationSpec& spec);
 /// The most bytes at once of the VAE alone, besides its weights and the latents.
 int64_t dry_decode_memory(const GenerationSpec& spec, int64_t bands);
 int64_t dry_encode_memory(const GenerationSpec& spec, int64_t bands);
+
+/// Runs the VAE's part of a generation in so many bands on a table that computes nothing: every kind of call that it
+/// will make. Some milliseconds.
+void show_vae(const GenerationSpec& spec, const VaeBands& bands, const ops::KernelTable& table);
 
 /// The work of each stage.
 class DryWork {

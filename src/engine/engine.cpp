@@ -52,7 +52,8 @@ struct Engine::Impl {
 
   /// Refuses what cannot fit; else makes room for this generation. Blocks, bands and what stays come from the plan.
   void make_room(const engine::PreparedRequest& prepared) {
-    const engine::MemoryPlan plan(spec_of(prepared));
+    const engine::GenerationSpec spec = spec_of(prepared);
+    const engine::MemoryPlan plan(spec);
     const engine::FitBudget may_use = budget();
     engine::require_fit(plan, may_use);
     if (options.vram) memory.set_limit(may_use.bytes - engine::cuda_context_bytes);
@@ -61,6 +62,9 @@ struct Engine::Impl {
     loaded->vae_bands = p.bands;
     loaded->dits_stay = p.kept_for_decode && !options.offload_model.value_or(false);
     loaded->dits.set_room({p.places, p.resident, p.in_host});
+    background.reset();
+    if (backend.prepare)
+      background = backend.prepare([&](const ops::KernelTable& table) { engine::show_vae(spec, p.bands, table); });
   }
 
   /// Where steps of this request are kept, if they are.
@@ -114,7 +118,8 @@ struct Engine::Impl {
   Arena arena, host_arena{host_memory()};
   Context ctx, text_ctx;
   std::optional<engine::LoadedModels> loaded;
-  std::string fingerprint;  // made at its first use
+  std::shared_ptr<void> background;  // prepares for the VAE while the steps are computed
+  std::string fingerprint;           // made at its first use
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

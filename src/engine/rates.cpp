@@ -7,13 +7,14 @@ namespace {
 
 constexpr double tera = 1e12;
 
-constexpr Rates h100{"NVIDIA H100 80GB HBM3",
-                     "cuBLASLt and cuDNN 9.19 (CUDA 13, PyTorch 2.11) on one H100 80GB, medians, 2026-11-23",
-                     745 * tera,  // 707 to 810 over the models' shapes
-                     580 * tera,  // 572 to 588 at 75,600 tokens and 40 heads, 560 to 622 at 27,280 and 24
-                     45 * tera,   // upstream's time embedding of every token
-                     2.97 * tera,
-                     1};
+constexpr Rates h100{
+    "NVIDIA H100 80GB HBM3",
+    "cuBLASLt, cuDNN 9.19 and this program's attention (CUDA 13) on one H100 80GB, medians, 2026-11-28",
+    745 * tera,  // 707 to 810 over the models' shapes
+    690 * tera,  // alone 692 to 711 at 32,760 and 75,600 tokens, 678 to 683 within a forward
+    45 * tera,   // upstream's time embedding of every token
+    2.97 * tera,
+    1};
 
 struct ConvRate {
   int64_t channels;

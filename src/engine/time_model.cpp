@@ -5,9 +5,9 @@
 namespace wan::engine {
 namespace {
 
-// What this program reached of the floors on an H100: 10.83 of 11.21 s (A14B at 720p), 2.71 of 2.80 (480p), 0.845 of
-// 0.895 (5B); VAE 2.1 1.52 of 1.70, VAE 2.2 3.15 of 3.59; the text encoder all of it.
-constexpr double transformer_share = 0.966, vae_share = 0.885;
+// What this program reached of the floors on an H100: 9.54 of 9.69 s (A14B at 720p), 2.47 of 2.53 (480p), 0.770 of
+// 0.809 (5B); VAE 2.1 1.52 of 1.70, VAE 2.2 3.15 of 3.59; the text encoder all of it.
+constexpr double transformer_share = 0.97, vae_share = 0.885;
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/checked.h"
+#include "ops/conv_plan_shapes.h"
 #include "ops/cuda_util.cuh"
 
 namespace wan::ops::cuda {
@@ -243,13 +244,18 @@ ConvPlanShape plan_shape(const ConvArgs& a) {
           .residual = static_cast<bool>(a.residual)};
 }
 
+ConvPlanShape shape_in_place(const ConvArgs& a, const InPlace& frames) {
+  ConvPlanShape shape = plan_shape(a);
+  shape.x = {2 * frames.distance + 1, a.x.dim(1), a.x.dim(2), a.x.dim(3)};
+  shape.dilation_t = frames.distance;
+  return shape;
+}
+
 // Without a copy of the frames.
 bool in_place_by_cudnn(Context& ctx, const ConvArgs& a) {
   const auto frames = in_place(a);
   if (!frames) return false;
-  ConvPlanShape shape = plan_shape(a);
-  shape.x = {2 * frames->distance + 1, a.x.dim(1), a.x.dim(2), a.x.dim(3)};
-  shape.dilation_t = frames->distance;
+  ConvPlanShape shape = shape_in_place(a, *frames);
   if (!best_plan(state_of(ctx).cudnn, shape).unsupported.empty()) return false;
   const auto scope = ctx.arena->scope();
   run_plan(ctx, a, shape, frames->first, reordered(ctx, a.w, *frames));
@@ -262,10 +268,20 @@ bool wants_strips(const ConvArgs& a) {
          4 * a.x.nbytes() > strip_bytes;
 }
 
+int64_t strip_rows(const ConvArgs& a) {
+  const int64_t high = a.y.dim(1), line = 2 * a.x.dim(2) * a.x.dim(3) * size_of(a.x.dtype);
+  return div_up(high, div_up(high * line, strip_bytes));
+}
+
+ConvPlanShape shape_of_strip(const ConvArgs& a, int64_t rows) {
+  ConvPlanShape shape = plan_shape(a);
+  shape.x = {1, rows + a.w.dim(2) - 1, 2 * a.x.dim(2), a.x.dim(3)};
+  shape.pad_h = 0;
+  return shape;
+}
+
 bool strips_by_cudnn(Context& ctx, const ConvArgs& a) {
-  const int64_t high = a.y.dim(1), wide = 2 * a.x.dim(2), border = a.w.dim(2) - 1;
-  const int64_t line = wide * a.x.dim(3) * size_of(a.x.dtype);
-  const int64_t rows = div_up(high, div_up(high * line, strip_bytes));
+  const int64_t high = a.y.dim(1), rows = strip_rows(a);
   for (int64_t t = 0; t < a.y.dim(0); ++t)
     for (int64_t row = 0; row < high; row += rows) {
       const int64_t n = std::min(rows, high - row);
@@ -274,30 +290,37 @@ bool strips_by_cudnn(Context& ctx, const ConvArgs& a) {
       strip.x = a.x.slice(0, t, 1);
       strip.y = part_of(a.y);
       strip.residual = part_of(a.residual);
-      ConvPlanShape shape = plan_shape(a);
-      shape.x = {1, n + border, wide, a.x.dim(3)};
-      shape.pad_h = 0;
+      ConvPlanShape shape = shape_of_strip(a, n);
       if (!aligned(strip.y.data) || !aligned(strip.residual.data) ||
           !best_plan(state_of(ctx).cudnn, shape).unsupported.empty())
         return false;
       const auto scope = ctx.arena->scope();
-      const InputPlan input{true, {1, n + border, wide, a.x.dim(3)}, a.pad_top - row, 0, 0, a.pad_left};
+      const InputPlan input{true, {1, shape.x[1], shape.x[2], shape.x[3]}, a.pad_top - row, 0, 0, a.pad_left};
       run_plan(ctx, strip, shape, assemble(ctx, strip, input).data, a.w);
     }
   return true;
 }
 
-// cuDNN's convolution. False if it has none for the shape, or wants memory aligned otherwise.
-bool by_cudnn(Context& ctx, const ConvArgs& a) {
-  if (a.x.dtype != DType::bf16) return false;  // float32 would be TF32
-  if (!aligned(a.y.data) || !aligned(a.residual.data) || !aligned(a.w.data)) return false;
-  if (in_place_by_cudnn(ctx, a)) return true;
-  if (wants_strips(a)) return strips_by_cudnn(ctx, a);
-  const InputPlan input = input_plan(a);
+ConvPlanShape shape_of_input(const ConvArgs& a, const InputPlan& input) {
   ConvPlanShape shape = plan_shape(a);
   shape.x = {input.shape[0], input.shape[1], input.shape[2], input.shape[3]};
   shape.pad_h = input.pad_h;
   shape.pad_w = input.pad_w;
+  return shape;
+}
+
+// float32 would be TF32.
+bool suits_cudnn(const ConvArgs& a) {
+  return a.x.dtype == DType::bf16 && aligned(a.y.data) && aligned(a.residual.data) && aligned(a.w.data);
+}
+
+// cuDNN's convolution. False if it has none for the shape, or wants memory aligned otherwise.
+bool by_cudnn(Context& ctx, const ConvArgs& a) {
+  if (!suits_cudnn(a)) return false;
+  if (in_place_by_cudnn(ctx, a)) return true;
+  if (wants_strips(a)) return strips_by_cudnn(ctx, a);
+  const InputPlan input = input_plan(a);
+  ConvPlanShape shape = shape_of_input(a, input);
   if (!best_plan(state_of(ctx).cudnn, shape).unsupported.empty()) return false;
   const auto scope = ctx.arena->scope();
   run_plan(ctx, a, shape, assemble(ctx, a, input).data, a.w);
@@ -305,6 +328,15 @@ bool by_cudnn(Context& ctx, const ConvArgs& a) {
 }
 
 }  // namespace
+
+void conv_plan_shapes(const ConvArgs& a, const std::function<void(const ConvPlanShape&)>& use) {
+  if (a.y.numel() == 0 || is_linear(a) || !suits_cudnn(a)) return;
+  if (const auto frames = in_place(a)) return use(shape_in_place(a, *frames));
+  if (!wants_strips(a)) return use(shape_of_input(a, input_plan(a)));
+  const int64_t high = a.y.dim(1), rows = strip_rows(a);
+  use(shape_of_strip(a, std::min(rows, high)));
+  if (high > rows && high % rows != 0) use(shape_of_strip(a, high % rows));
+}
 
 void conv(Context& ctx, const ConvArgs& a) {
   if (a.y.numel() == 0) return;

@@ -3,7 +3,10 @@
 
 #include <cudnn_frontend.h>
 
+#include <atomic>
 #include <map>
+#include <mutex>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -147,40 +150,96 @@ Entry make_conv(cudnnHandle_t handle, const ConvPlanShape& s) {
   return entry;
 }
 
+using CudnnHandle = wan::cuda::Handle<cudnnHandle_t, cudnnDestroy>;
+
+CudnnHandle make_handle() {
+  cudnnHandle_t made = nullptr;
+  check(cudnnCreate(&made));
+  return CudnnHandle(made);
+}
+
+// Plans by problem. Several threads may want the same one: the first makes it, the others wait.
+template <class Shape>
+class PlanMap {
+ public:
+  template <class Make>
+  const Entry& get(const Shape& shape, const Make& make) {
+    Slot& slot = slot_of(shape);
+    std::call_once(slot.made, [&] { slot.entry = make(shape); });
+    return slot.entry;
+  }
+  const Entry& at(const Shape& shape) { return slot_of(shape).entry; }
+
+ private:
+  struct Slot {
+    std::once_flag made;
+    Entry entry;
+  };
+  Slot& slot_of(const Shape& shape) {
+    const std::lock_guard lock(mutex_);
+    return slots_[shape];  // stays where it is
+  }
+
+  std::mutex mutex_;
+  std::map<Shape, Slot> slots_;
+};
+
+// Takes shapes from the list, each thread with a handle of its own.
+class Makers final : public InBackground {
+ public:
+  Makers(PlanMap<ConvPlanShape>& plans, std::vector<ConvPlanShape> shapes, int threads) : shapes_(std::move(shapes)) {
+    int device = 0;
+    wan::cuda::check(cudaGetDevice(&device));
+    for (int i = 0; i < threads; ++i)
+      threads_.emplace_back([this, &plans, device](const std::stop_token& stop) {
+        try {
+          wan::cuda::check(cudaSetDevice(device));
+          const CudnnHandle handle = make_handle();
+          for (size_t k = next_++; k < shapes_.size() && !stop.stop_requested(); k = next_++)
+            (void)plans.get(shapes_[k], [&](const ConvPlanShape& shape) { return make_conv(handle.get(), shape); });
+        } catch (const std::exception&) {
+          // The thread that wants the plan makes it, or reports why not.
+        }
+      });
+  }
+  ~Makers() override {
+    for (std::jthread& thread : threads_) thread.request_stop();  // all at once, not one after the other
+  }
+
+ private:
+  std::vector<ConvPlanShape> shapes_;
+  std::atomic<size_t> next_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
 }  // namespace
 
 struct CudnnPlans::Impl {
-  explicit Impl(cudaStream_t stream) {
-    cudnnHandle_t made = nullptr;
-    check(cudnnCreate(&made));
-    handle = wan::cuda::Handle<cudnnHandle_t, cudnnDestroy>(made);
-    check(cudnnSetStream(made, stream));
-  }
+  explicit Impl(cudaStream_t stream) : handle(make_handle()) { check(cudnnSetStream(handle.get(), stream)); }
 
   void run(const Entry& entry, const char* op, std::unordered_map<int64_t, void*> tensors, void* workspace) const {
     auto status = entry.graph->execute(handle.get(), tensors, workspace);
     require(status.is_good(), ErrorCode::device, "[{}] cuDNN failed: {}", op, status.get_message());
   }
 
-  wan::cuda::Handle<cudnnHandle_t, cudnnDestroy> handle;
-  std::map<AttentionShape, Entry> attention;
-  std::map<ConvPlanShape, Entry> conv;
+  CudnnHandle handle;
+  PlanMap<AttentionShape> attention;
+  PlanMap<ConvPlanShape> conv;
 };
 
 CudnnPlans::CudnnPlans(cudaStream_t stream) : impl_(std::make_unique<Impl>(stream)) {}
 CudnnPlans::~CudnnPlans() = default;
 
 const CudnnPlan& CudnnPlans::attention(const AttentionShape& shape) {
-  auto at = impl_->attention.find(shape);
-  if (at == impl_->attention.end())
-    at = impl_->attention.emplace(shape, make_attention(impl_->handle.get(), shape)).first;
-  return at->second.plan;
+  return impl_->attention.get(shape, [&](const auto& s) { return make_attention(impl_->handle.get(), s); }).plan;
 }
 
 const CudnnPlan& CudnnPlans::conv(const ConvPlanShape& shape) {
-  auto at = impl_->conv.find(shape);
-  if (at == impl_->conv.end()) at = impl_->conv.emplace(shape, make_conv(impl_->handle.get(), shape)).first;
-  return at->second.plan;
+  return impl_->conv.get(shape, [&](const auto& s) { return make_conv(impl_->handle.get(), s); }).plan;
+}
+
+std::unique_ptr<InBackground> CudnnPlans::make_ahead(std::vector<ConvPlanShape> shapes, int threads) {
+  return std::make_unique<Makers>(impl_->conv, std::move(shapes), threads);
 }
 
 void CudnnPlans::run(const AttentionShape& shape, const void* q, const void* k, const void* v, void* y,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ops/attention_choice.h"
 
@@ -32,7 +33,13 @@ struct CudnnPlan {
   std::string unsupported;  ///< empty: usable
 };
 
-/// Plans are made at a problem's first use and kept. One thread at a time.
+/// Something in the background that ends, at the latest, with what it is just doing.
+class InBackground {
+ public:
+  virtual ~InBackground() = default;
+};
+
+/// Plans are made at a problem's first use, or ahead of it in the background, and kept. One thread at a time.
 class CudnnPlans {
  public:
   explicit CudnnPlans(cudaStream_t stream);
@@ -42,6 +49,9 @@ class CudnnPlans {
 
   const CudnnPlan& attention(const AttentionShape& shape);
   const CudnnPlan& conv(const ConvPlanShape& shape);
+  /// Starts to make these plans in their order, on `threads` threads; must end before this object does. What fails
+  /// there fails again, and is reported, when the plan is wanted.
+  std::unique_ptr<InBackground> make_ahead(std::vector<ConvPlanShape> shapes, int threads);
   /// For problems whose plan is usable. Throws Error(device).
   void run(const AttentionShape& shape, const void* q, const void* k, const void* v, void* y, void* workspace);
   void run(const ConvPlanShape& shape, const void* x, const void* w, const void* b, const void* residual, void* y,
