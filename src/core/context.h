@@ -9,6 +9,9 @@ namespace wan {
 namespace ops {
 struct KernelTable;
 }
+namespace parallel {
+class Mesh;
+}
 
 /// Called with the name and value of an intermediate, such as "step00.cond"; see --dump.
 using TraceTap = std::function<void(std::string_view name, const Tensor& value)>;
@@ -20,6 +23,7 @@ struct Context {
   DType compute = DType::f32;                 ///< dtype of matrix work and of the activations that feed it: f32 or bf16
   int threads = 1;                            ///< CPU threads of one kernel
   void* stream = nullptr;                     ///< the device's queue; absent on the CPU
+  const parallel::Mesh* mesh = nullptr;       ///< the ranks that share the work; absent for one alone
   TraceTap trace;                             ///< absent unless somebody listens
   std::function<void()> poll;                 ///< called between blocks and chunks of work; throws to stop it
 

@@ -40,7 +40,13 @@ TEST_F(Checks, Norms) {
   refused([&] { ops::norm_modulate(ctx, f32({2, 3}), f32({3, 3}), f32({3, 3}), 0, 1e-6f, DType::f32); }, "[1 or 2, 3]");
   const auto rope = ops::make_rope(ctx, 1, 2, 3, 8);
   refused([&] { ops::rms_norm_rope(ctx, f32({7, 16}), f32({16}), &rope, 2, 1e-6f); }, "x has 7 tokens");
+  refused([&] { ops::rms_norm_rope(ctx, f32({4, 16}), f32({16}), &rope, 2, 1e-6f, 3); }, "from token 3 on");
   refused([&] { ops::rms_norm_rope(ctx, f32({6, 16}), f32({16}), &rope, 4, 1e-6f); }, "but heads have 4");
+  refused([&] { ops::copy_rows(ctx, f32({2, 3, 4}), f32({2, 4, 3})); }, "expected equal ones");
+  const Tensor turned = f32({2, 3, 4}).slice(2, 0, 2);
+  Tensor sparse = turned;
+  sparse.strides[2] = 2;
+  refused([&] { ops::copy_rows(ctx, sparse, f32({2, 3, 2})); }, "must be dense");
 }
 
 TEST_F(Checks, Attention) {

@@ -212,6 +212,11 @@ struct InterleaveTimeArgs {
   Tensor y;  // [2T, H, W, C]
 };
 
+/// y = x, element by element, where rows lie anywhere: what goes to another rank is cut out and put together so.
+struct CopyRowsArgs {
+  Tensor x, y;  // [A, B, C] f32 or bf16, equal shapes and dtypes; the last dimension is dense
+};
+
 /// Planar to channels-last, with a per-channel affine map and an optional space-to-depth of `patch`:
 /// y[t, h, w, (c*p + r)*p + q] = x[c, t, h*p + q, w*p + r] * scale[c] + shift[c]  (upstream's patchify: (c r q)).
 struct ToChannelsLastArgs {

@@ -96,6 +96,17 @@ Tensor interleave_time(Context& ctx, const Tensor& x) {
   return y;
 }
 
+void copy_rows(Context& ctx, const Tensor& from, const Tensor& to) {
+  constexpr auto op = "copy_rows";
+  for (const auto& [name, t] : {std::pair{"from", &from}, {"to", &to}}) {
+    check_activation(op, name, *t, 3);
+    check(t->dim(2) <= 1 || t->stride(2) == 1, op, "the rows of {} ({}) must be dense", name, to_string(*t));
+  }
+  check(from.shape == to.shape && from.dtype == to.dtype, op, "from is {} and to is {}, expected equal ones",
+        to_string(from), to_string(to));
+  call(ctx, op, &KernelTable::copy_rows, CopyRowsArgs{from, to});
+}
+
 Tensor upload(Context& ctx, std::span<const float> values, const Shape& shape) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), "upload", "{} values for a tensor of shape {}",
         values.size(), to_string(shape));

@@ -17,6 +17,8 @@ void to_planar(Context& ctx, const Tensor& x, const Tensor& scale, const Tensor&
                int64_t patch = 1, bool clamp = false);
 /// Frames from channel pairs: [T, H, W, 2C] to [2T, H, W, C] (VAE upsample3d).
 Tensor interleave_time(Context& ctx, const Tensor& x);
+/// to = from, both [A, B, C] f32 or bf16 of one shape and dtype with a dense last dimension and any strides before it.
+void copy_rows(Context& ctx, const Tensor& from, const Tensor& to);
 /// Values of the host as an f32 tensor in ctx.arena.
 Tensor upload(Context& ctx, std::span<const float> values, const Shape& shape);
 

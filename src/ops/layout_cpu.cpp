@@ -67,6 +67,17 @@ void interleave_time(Context& ctx, const InterleaveTimeArgs& a) {
   });
 }
 
+void copy_rows(Context& ctx, const CopyRowsArgs& a) {
+  const int64_t size = size_of(a.x.dtype), bytes = a.x.dim(2) * size;
+  const auto row_of = [size](const Tensor& t, int64_t i, int64_t j) {
+    return static_cast<std::byte*>(t.data) + (i * t.stride(0) + j * t.stride(1)) * size;
+  };
+  parallel_for(ctx, a.x.dim(0) * a.x.dim(1), a.x.dim(2), [&](int64_t n) {
+    const int64_t i = n / a.x.dim(1), j = n % a.x.dim(1);
+    std::memcpy(row_of(a.y, i, j), row_of(a.x, i, j), static_cast<size_t>(bytes));
+  });
+}
+
 void to_channels_last(Context& ctx, const ToChannelsLastArgs& a) {
   const int64_t p = a.patch, channels = a.x.dim(0), height = a.y.dim(1), width = a.y.dim(2);
   with_type(a.y.dtype, [&]<class T>() {

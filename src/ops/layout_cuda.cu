@@ -1,5 +1,5 @@
 // Changes of layout: one thread an element of the result, so that writes are coalesced. All small beside the matrix
-// work; only interleave_time moves whole feature maps, 16 bytes at a time.
+// work; only interleave_time and copy_rows move whole feature maps, 16 bytes at a time.
 #include "ops/cuda_util.cuh"
 
 namespace wan::ops::cuda {
@@ -59,6 +59,27 @@ template <class V>
 void interleave(const Context& ctx, const InterleaveTimeArgs& a, int64_t width) {
   each(ctx, a.y.dim(0) * a.y.dim(1) * a.y.dim(2) * width,
        InterleaveTime<V>{at<const V>(a.x), at<V>(a.y), a.x.dim(1) * a.x.dim(2), width});
+}
+
+// y[i, j, c] = x[i, j, c]; V is as much of a row as one thread moves, strides are in units of V.
+template <class V>
+struct CopyRows {
+  const V* x;
+  V* y;
+  int64_t rows, width;  // the extents behind the first
+  int64_t x_outer, x_row, y_outer, y_row;
+  __device__ void operator()(int64_t n) const {
+    const int64_t c = n % width, j = n / width % rows, i = n / (width * rows);
+    y[i * y_outer + j * y_row + c] = x[i * x_outer + j * x_row + c];
+  }
+};
+
+template <class V>
+void copy_by(const Context& ctx, const CopyRowsArgs& a, int64_t per_v) {
+  const int64_t width = a.x.dim(2) / per_v;
+  each(ctx, a.x.dim(0) * a.x.dim(1) * width,
+       CopyRows<V>{at<const V>(a.x), at<V>(a.y), a.x.dim(1), width, a.x.stride(0) / per_v, a.x.stride(1) / per_v,
+                   a.y.stride(0) / per_v, a.y.stride(1) / per_v});
 }
 
 // The planar side [C, T, H, W] of the two ops below; channels-last element (t, h, w, (c, r, q)) is its (c, t, h*p + q,
@@ -134,6 +155,19 @@ void unpatchify(Context& ctx, const UnpatchifyArgs& a) {
                   a.y.dim(3),
                   a.x.stride(0),
                   {a.patch[0], a.patch[1], a.patch[2]}});
+}
+
+void copy_rows(Context& ctx, const CopyRowsArgs& a) {
+  const int64_t size = size_of(a.x.dtype), per_16 = 16 / size;
+  bool wide = a.x.dim(2) % per_16 == 0;
+  for (const Tensor* t : {&a.x, &a.y})
+    wide = wide && aligned(t->data) && t->stride(0) % per_16 == 0 && t->stride(1) % per_16 == 0;
+  if (wide)
+    copy_by<uint4>(ctx, a, per_16);
+  else if (size == 4)
+    copy_by<uint32_t>(ctx, a, 1);
+  else
+    copy_by<uint16_t>(ctx, a, 1);
 }
 
 void interleave_time(Context& ctx, const InterleaveTimeArgs& a) {

@@ -110,7 +110,8 @@ Rope3d make_rope(Context& ctx, int64_t frames, int64_t height, int64_t width, in
   return {rope_axis(ctx, frames, head_dim - 2 * side), rope_axis(ctx, height, side), rope_axis(ctx, width, side)};
 }
 
-void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d* rope, int64_t heads, float eps) {
+void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d* rope, int64_t heads, float eps,
+                   int64_t first_token) {
   constexpr auto op = "rms_norm_rope";
   check_activation(op, "x", x, 2);
   check(x.dim(1) == 1 || x.stride(1) == 1, op, "the rows of x ({}) must be dense", to_string(x));
@@ -121,9 +122,10 @@ void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d*
     const int64_t pairs = rope->frame.dim(1) + rope->height.dim(1) + rope->width.dim(1);
     check(2 * pairs == x.dim(1) / heads, op, "the tables rotate {} channels of a head, but heads have {}", 2 * pairs,
           x.dim(1) / heads);
-    check(x.dim(0) <= rope->tokens(), op, "x has {} tokens, the rotary tables only {}", x.dim(0), rope->tokens());
+    check(first_token >= 0 && x.dim(0) <= rope->tokens() - first_token, op,
+          "x has {} tokens from token {} on, the rotary tables only {}", x.dim(0), first_token, rope->tokens());
   }
-  call(ctx, op, &KernelTable::rms_norm_rope, RmsNormRopeArgs{x, w, rope, heads, 0, eps});
+  call(ctx, op, &KernelTable::rms_norm_rope, RmsNormRopeArgs{x, w, rope, heads, first_token, eps});
 }
 
 }  // namespace wan::ops

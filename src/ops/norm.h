@@ -29,7 +29,8 @@ void channel_norm_into(Context& ctx, const Tensor& x, const Tensor& gamma, bool 
 /// (frame, height, width) as head_dim - 4*(head_dim/6), 2*(head_dim/6), 2*(head_dim/6).
 Rope3d make_rope(Context& ctx, int64_t frames, int64_t height, int64_t width, int64_t head_dim);
 /// In place: RMS norm over the whole width, then rotation if `rope` is given (WanSelfAttention's norm_q and
-/// rope_apply). x [L, heads * head_dim] f32 or bf16; w [C] f32.
-void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d* rope, int64_t heads, float eps);
+/// rope_apply). x [L, heads * head_dim] f32 or bf16, the tokens from `first_token` on; w [C] f32.
+void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d* rope, int64_t heads, float eps,
+                   int64_t first_token = 0);
 
 }  // namespace wan::ops

@@ -23,6 +23,7 @@
   OP(avg_down, ResampleShortcutArgs)       \
   OP(dup_up, ResampleShortcutArgs)         \
   OP(interleave_time, InterleaveTimeArgs)  \
+  OP(copy_rows, CopyRowsArgs)              \
   OP(to_channels_last, ToChannelsLastArgs) \
   OP(to_planar, ToPlanarArgs)              \
   OP(all_finite, AllFiniteArgs)

@@ -50,6 +50,11 @@ void interleave_time(Context&, const InterleaveTimeArgs& a) {
   });
 }
 
+void copy_rows(Context&, const CopyRowsArgs& a) {
+  each({a.x.dim(0), a.x.dim(1), a.x.dim(2), 1},
+       [&](int64_t i, int64_t j, int64_t c, int64_t) { set(a.y, get(a.x, i, j, c), i, j, c); });
+}
+
 void to_channels_last(Context&, const ToChannelsLastArgs& a) {
   const int64_t p = a.patch;
   each(a.x.shape, [&](int64_t c, int64_t t, int64_t h, int64_t w) {

@@ -27,6 +27,7 @@ template <class F> void visit(UnpatchifyArgs& a, F&& f) { f("x", a.x, Role::in);
 template <class F> void visit(ConvArgs& a, F&& f) { f("x", a.x, Role::in); f("history", a.history, Role::in); f("w", a.w, Role::in); f("b", a.b, Role::in); f("residual", a.residual, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ResampleShortcutArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::in_out); }
 template <class F> void visit(InterleaveTimeArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
+template <class F> void visit(CopyRowsArgs& a, F&& f) { f("x", a.x, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ToChannelsLastArgs& a, F&& f) { f("x", a.x, Role::in); f("scale", a.scale, Role::in); f("shift", a.shift, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(ToPlanarArgs& a, F&& f) { f("x", a.x, Role::in); f("scale", a.scale, Role::in); f("shift", a.shift, Role::in); f("y", a.y, Role::out); }
 template <class F> void visit(AllFiniteArgs& a, F&& f) { f("x", a.x, Role::in); }

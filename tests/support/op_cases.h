@@ -172,6 +172,12 @@ inline void add_norm_cases(std::vector<OpCase>& cases, DType dtype) {
              ops::rms_norm_rope(ctx, x, make.normal(DType::f32, {heads * d}), rope ? &tables : nullptr, heads, 1e-6f);
              return {x, tables.frame, tables.height, tables.width};
            }});
+  cases.push_back({"rms_norm_rope_part", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+                     const auto tables = ops::make_rope(ctx, 3, 4, 5, 16);
+                     const Tensor x = make.normal(dtype, {60, 32}), w = make.normal(DType::f32, {32});
+                     ops::rms_norm_rope(ctx, x.slice(0, 37, 23), w, &tables, 2, 1e-6f, 37);
+                     return {x};
+                   }});
 }
 
 /// [n, heads, d] with rows `gap` elements apart.
@@ -316,6 +322,26 @@ inline void add_layout_cases(std::vector<OpCase>& cases, DType dtype) {
              return {clip};
            }});
     }
+  for (const int64_t width : {7, 16}) {
+    cases.push_back(
+        {fmt::format("copy_rows_out_of_columns_{}", width), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           const Tensor x = make.normal(dtype, {5, 3 * width});
+           Tensor parts = x.view({5, 3, width});  // [5, 3, width] to [3, 5, width]
+           std::swap(parts.shape[0], parts.shape[1]);
+           std::swap(parts.strides[0], parts.strides[1]);
+           const Tensor y = make.normal(dtype, {3, 5, width});
+           ops::copy_rows(ctx, parts, y);
+           return {y};
+         }});
+    cases.push_back(
+        {fmt::format("copy_rows_into_columns_{}", width), [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
+           const Tensor y = make.normal(dtype, {5, 4 * width});
+           Tensor parts(y.slice(0, 1, 3).data, dtype, {2, 3, width}, y.device);
+           parts.strides = {width, 4 * width, 1};
+           ops::copy_rows(ctx, make.normal(dtype, {2, 3, width}), parts);
+           return {y};
+         }});
+  }
   cases.push_back({"interleave_time", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
                      return {ops::interleave_time(ctx, make.normal(dtype, {3, 2, 5, 14}))};
                    }});
