@@ -10,6 +10,7 @@
 #include "ops/layout.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "parallel/ulysses.h"
 
 namespace wan::models {
 namespace {
@@ -31,6 +32,12 @@ struct TimeEmbedding {
   Tensor e;           // [R, C] f32
   Tensor projection;  // [R, 6C] f32
   int64_t split = 0;
+};
+
+/// Where a rank's rows lie in the sequence.
+struct Position {
+  const ops::Rope3d& rope;
+  parallel::TokenShare share;
 };
 
 /// The row of one step, and before it that of timestep 0 if some tokens have it.
@@ -62,15 +69,40 @@ Tensor heads_of(const Tensor& x, int64_t heads) { return x.view({x.dim(0), heads
 
 float attention_scale(const DitConfig& cfg) { return 1.f / std::sqrt(static_cast<float>(cfg.head_dim())); }
 
+/// The same by the ranks that share the tokens: rows of all heads become all rows of some heads, and back. Padding is
+/// never a key, and no key's neighbour.
+Tensor shared_self_attention(Context& ctx, const parallel::Group& ranks, const DitAttentionWeights& w,
+                             const DitConfig& cfg, const Tensor& x, const Position& at) {
+  const parallel::HeadExchange exchange(ctx, ranks, cfg.heads, cfg.head_dim(), x.dim(0), x.dtype);
+  const Tensor part = ctx.make(x.dtype, x.shape);
+  const auto to_heads = [&](const LinearWeights& linear, const Tensor& norm) {
+    ops::linear_into(ctx, x, linear.weight, linear.bias, part);
+    if (norm && at.share.real > 0)
+      ops::rms_norm_rope(ctx, part.slice(0, 0, at.share.real), norm, &at.rope, cfg.heads, cfg.eps, at.share.first);
+    return exchange.to_heads(ctx, part);
+  };
+  const Tensor v = to_heads(w.v, {}), q = to_heads(w.q, w.norm_q), k = to_heads(w.k, w.norm_k);
+  const auto real = [&](const Tensor& heads) { return heads.slice(0, 0, at.share.whole); };
+  const Tensor y = exchange.result();
+  ops::attention_into(ctx, real(q), real(k), real(v), attention_scale(cfg), {}, real(y));
+  const Tensor padding = y.slice(0, at.share.whole, y.dim(0) - at.share.whole);
+  if (padding.numel() > 0) ctx.arena->memory().fill_zero(padding.data, padding.nbytes());
+  exchange.to_tokens(ctx, q, x);
+  ops::linear_into(ctx, x, w.o.weight, w.o.bias, part);
+  return part;
+}
+
 // The three parts of a block overwrite their input x, and give their result in memory that they made: at 720p each such
 // tensor is 0.8 GB.
 Tensor self_attention(Context& ctx, const DitAttentionWeights& w, const DitConfig& cfg, const Tensor& x,
-                      const ops::Rope3d& rope) {
+                      const Position& at) {
+  if (const parallel::Group* ranks = parallel::sequence_group(ctx))
+    return shared_self_attention(ctx, *ranks, w, cfg, x, at);
   const Tensor q = ops::linear(ctx, x, w.q.weight, w.q.bias);
   const Tensor k = ops::linear(ctx, x, w.k.weight, w.k.bias);
   const Tensor v = ops::linear(ctx, x, w.v.weight, w.v.bias);
-  ops::rms_norm_rope(ctx, q, w.norm_q, &rope, cfg.heads, cfg.eps);
-  ops::rms_norm_rope(ctx, k, w.norm_k, &rope, cfg.heads, cfg.eps);
+  ops::rms_norm_rope(ctx, q, w.norm_q, &at.rope, cfg.heads, cfg.eps);
+  ops::rms_norm_rope(ctx, k, w.norm_k, &at.rope, cfg.heads, cfg.eps);
   ops::attention_into(ctx, heads_of(q, cfg.heads), heads_of(k, cfg.heads), heads_of(v, cfg.heads), attention_scale(cfg),
                       {}, heads_of(x, cfg.heads));
   ops::linear_into(ctx, x, w.o.weight, w.o.bias, q);
@@ -124,9 +156,9 @@ Tensor feed_forward(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg
   return x;
 }
 
-/// WanAttentionBlock.forward. x [L, C] is the f32 residual stream, updated in place.
+/// WanAttentionBlock.forward. x [L, C] is the f32 residual stream of this rank's tokens, updated in place.
 void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, const Tensor& x, const TimeEmbedding& time,
-               const TextKv& text, const ops::Rope3d& rope) {
+               const TextKv& text, const Position& at) {
   const auto block_scope = ctx.arena->scope();
   const Tensor rows = modulate_rows(ctx, time.projection, w.modulation);
   const Modulation attn = modulation(rows, 0, cfg.dim);
@@ -135,7 +167,7 @@ void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, con
   {
     const auto scope = ctx.arena->scope();
     const Shape row{1, cfg.dim};
-    ops::gated_add_norm(ctx, x, self_attention(ctx, w.self_attn, cfg, y, rope), attn.gate,
+    ops::gated_add_norm(ctx, x, self_attention(ctx, w.self_attn, cfg, y, at), attn.gate,
                         {w.norm3_bias.view(row), w.norm3_weight.view(row), true}, time.split, cfg.eps, y);
   }
   {
@@ -147,13 +179,15 @@ void dit_block(Context& ctx, const DitBlockWeights& w, const DitConfig& cfg, con
   ops::gated_add(ctx, x, feed_forward(ctx, w, cfg, y), ffn.gate, time.split);
 }
 
-/// Head.forward and unpatchify; f32 throughout, as upstream keeps it out of autocast.
-void head(Context& ctx, const Dit& dit, const Tensor& x, const TimeEmbedding& time, const Tensor& out) {
+/// Head.forward and unpatchify; f32 throughout, as upstream keeps it out of autocast. Every rank gets the whole.
+void head(Context& ctx, const Dit& dit, const Tensor& x, const TimeEmbedding& time, const Position& at,
+          const Tensor& out) {
   const DitConfig& cfg = dit.config;
   const Tensor rows = modulate_rows(ctx, time.e, dit.outer.head_modulation);
   const Tensor y = ops::norm_modulate(ctx, x, rows.slice(1, 0, cfg.dim), rows.slice(1, cfg.dim, cfg.dim), time.split,
                                       cfg.eps, DType::f32);
-  ops::unpatchify(ctx, ops::linear(ctx, y, dit.outer.head.weight, dit.outer.head.bias, DType::f32), out, cfg.patch);
+  const Tensor part = ops::linear(ctx, y, dit.outer.head.weight, dit.outer.head.bias, DType::f32);
+  ops::unpatchify(ctx, parallel::gather_tokens(ctx, part, at.share), out, cfg.patch);
 }
 
 /// Shows tokens [L, C] to the trace in upstream's layout, [1, C, F, H, W].
@@ -200,17 +234,23 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const DitT
   const int64_t height = input.latent.dim(2) / cfg.patch[1];
   const int64_t width = input.latent.dim(3) / cfg.patch[2];
 
-  const Tensor x = ctx.make(DType::f32, {frames * height * width, cfg.dim});
+  const parallel::Group* ranks = parallel::sequence_group(ctx);
+  const Position at{*input.rope, parallel::share_tokens(ranks, frames * height * width)};
+  const Tensor x = ctx.make(DType::f32, {at.share.rows, cfg.dim});
   {
     const auto patch_scope = ctx.arena->scope();
     const Tensor tokens = ops::patchify(ctx, input.latent, input.condition, cfg.patch);
-    ops::linear_into(ctx, tokens, dit.outer.patch_embedding.weight, dit.outer.patch_embedding.bias, x);
+    ops::linear_into(ctx, tokens.slice(0, at.share.first, at.share.real), dit.outer.patch_embedding.weight,
+                     dit.outer.patch_embedding.bias, x.slice(0, 0, at.share.real));
   }
-  if (ctx.trace) tap_tokens_as_video(ctx, "patch_embedding.out", x, {frames, height, width});
+  const Tensor padding = x.slice(0, at.share.real, at.share.rows - at.share.real);
+  if (padding.numel() > 0) ctx.arena->memory().fill_zero(padding.data, padding.nbytes());
+  const bool shown = ctx.trace && !ranks;  // tokens in whole
+  if (shown) tap_tokens_as_video(ctx, "patch_embedding.out", x, {frames, height, width});
   const bool clean = input.clean_frames > 0;
   const TimeEmbedding time{rows_of_step(input.times->e.tensor, input.step, clean),
                            rows_of_step(input.times->projection.tensor, input.step, clean),
-                           input.clean_frames * height * width};
+                           at.share.of_first(input.clean_frames * height * width)};
   if (ctx.trace) ctx.tap("time_projection.first_token", time.projection.slice(0, 0, 1));
 
   for (int64_t i = 0; i < cfg.layers; ++i) {
@@ -218,10 +258,10 @@ void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const DitT
     const auto block_scope = ctx.arena->scope();
     const weights::Lease lease = dit.blocks->acquire(ctx, i);
     const auto w = weights::bind<DitBlockWeights>(lease.tensors(), cfg);
-    dit_block(ctx, w, cfg, x, time, text_kv_of_block(ctx, w.cross_attn, cfg, text, i), *input.rope);
-    if (ctx.trace) ctx.tap("block" + std::to_string(i) + ".out", x.view({1, x.dim(0), x.dim(1)}));
+    dit_block(ctx, w, cfg, x, time, text_kv_of_block(ctx, w.cross_attn, cfg, text, i), at);
+    if (shown) ctx.tap("block" + std::to_string(i) + ".out", x.view({1, x.dim(0), x.dim(1)}));
   }
-  head(ctx, dit, x, time, out);
+  head(ctx, dit, x, time, at, out);
 }
 
 }  // namespace wan::models

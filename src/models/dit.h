@@ -157,7 +157,8 @@ struct DitInput {
   const ops::Rope3d* rope = nullptr;
 };
 
-/// One forward (WanModel.forward): writes the predicted velocity to out [out_channels, F, H, W] f32.
+/// One forward (WanModel.forward): writes the predicted velocity to out [out_channels, F, H, W] f32, on every rank of
+/// ctx's mesh that shares its tokens.
 /// Frames, height and width must be multiples of the patch.
 void dit_forward(Context& ctx, const Dit& dit, const DitInput& input, const DitText& text, const Tensor& out);
 

@@ -7,10 +7,22 @@
 
 #include "core/error.h"
 #include "ops/elementwise.h"
+#include "parallel/ulysses.h"
 #include "sampler/solver.h"
 
 namespace wan::pipeline {
 namespace {
+
+/// The branches of a step that this rank computes with an expert. `exchanged`: one, and the other comes from the other
+/// half of the ranks.
+struct Branches {
+  bool cond = true, uncond = false, exchanged = false;
+};
+Branches branches_of(const Context& ctx, double guidance) {
+  const parallel::Group* ranks = parallel::guidance_group(ctx);
+  if (guidance == 1 || !ranks) return {true, guidance != 1, false};
+  return {ranks->rank() == 0, ranks->rank() == 1, true};
+}
 
 /// What an expert's conditioning weights make of timesteps and prompts.
 struct Conditioning {
@@ -30,8 +42,9 @@ std::map<Expert, Conditioning> make_conditioning(Context& ctx, const DenoiseJob&
     experts.with_conditioning(expert, [&](const auto& config, const auto& weights) {
       Conditioning& c = made[expert];
       c.times = models::embed_times(ctx, config, weights, timesteps);
-      c.cond = models::embed_text(ctx, config, weights, job.context_cond);
-      if (job.guidance(expert) != 1) c.uncond = models::embed_text(silent, config, weights, job.context_uncond);
+      const Branches mine = branches_of(ctx, job.guidance(expert));
+      if (mine.cond) c.cond = models::embed_text(ctx, config, weights, job.context_cond);
+      if (mine.uncond) c.uncond = models::embed_text(silent, config, weights, job.context_uncond);
     });
   }
   return made;
@@ -44,7 +57,9 @@ class KeptTextKv {
     if (conditioning_ == &conditioning) return;
     if (conditioning_) drop(*conditioning_);  // before the new ones are made: both sets need not fit at once
     conditioning_ = &conditioning;
-    if (!models::keeps_text_kv(dit.config, models::dit_tokens(dit.config, latent.shape))) return;
+    const int64_t tokens = models::dit_tokens(dit.config, latent.shape);
+    const int64_t here = parallel::share_tokens(parallel::sequence_group(ctx), tokens).rows;
+    if (!models::keeps_text_kv(dit.config, here)) return;
     for (models::DitText* text : {&conditioning.cond, &conditioning.uncond})
       if (text->states.tensor) models::keep_text_kv(ctx, dit, *text);
   }
@@ -140,8 +155,11 @@ void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor
   const auto scope = ctx.arena->scope();
   std::map<Expert, Conditioning> conditioning = make_conditioning(ctx, job, experts);
   KeptTextKv kept;
-  const Tensor velocity = ctx.make(DType::f32, latent.shape);
-  const Tensor uncond = ctx.make(DType::f32, latent.shape);
+  const Shape& shape = latent.shape;
+  const Tensor branches = ctx.make(DType::f32, {2, shape[0], shape[1], shape[2], shape[3]});
+  const Tensor velocity = branches.slice(0, 0, 1).view(shape), uncond = branches.slice(0, 1, 1).view(shape);
+  const parallel::Group* halves = parallel::guidance_group(ctx);
+  const Tensor own = halves ? ctx.make(DType::f32, shape) : Tensor{};
   SolverSlots slots(ctx, job, latent, velocity);
   Context silent = ctx;
   silent.trace = nullptr;  // block taps show the prompt's forward
@@ -167,14 +185,14 @@ void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor
 
     const bool last = step + 1 < steps && expert_at(step + 1) != expert;
     const double guidance = job.guidance(expert);
-    if (last && guidance == 1) experts.announce(expert_at(step + 1));
-    models::dit_forward(ctx, dit, input, now.cond, velocity);
+    const Branches mine = branches_of(ctx, guidance);
+    if (last && !mine.uncond) experts.announce(expert_at(step + 1));
+    if (mine.cond) models::dit_forward(ctx, dit, input, now.cond, mine.exchanged ? own : velocity);
+    if (last && mine.uncond) experts.announce(expert_at(step + 1));
+    if (mine.uncond) models::dit_forward(silent, dit, input, now.uncond, mine.exchanged ? own : uncond);
+    if (mine.exchanged) halves->all_gather(ctx, own, branches);
     ctx.tap(name + ".cond", velocity);
-    if (guidance != 1) {
-      if (last) experts.announce(expert_at(step + 1));
-      models::dit_forward(silent, dit, input, now.uncond, uncond);
-      ctx.tap(name + ".uncond", uncond);
-    }
+    if (guidance != 1) ctx.tap(name + ".uncond", uncond);
     slots.run(ctx, sampler::plan_step(job.schedule, step), uncond, guidance);
     keep_first_frame(ctx, latent, job.first_frame);
     require(

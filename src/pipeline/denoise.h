@@ -59,8 +59,9 @@ struct RunState {
 using StateCallback = std::function<void(const RunState& state)>;
 
 /// Turns noise into a latent, in place. latent [c, F, H, W] f32. The solver's history runs on across the expert
-/// switch (upstream's WanT2V/WanI2V/WanTI2V.generate). Taps: stepNN.{latent_in,t,cond,uncond}.
-/// Throws Error(device) naming step and expert if the latent is no longer finite.
+/// switch (upstream's WanT2V/WanI2V/WanTI2V.generate). Every rank of ctx's mesh ends with the same latent, bit by bit,
+/// if it began with it; where an expert has no guidance, both halves compute the same. Taps:
+/// stepNN.{latent_in,t,cond,uncond}. Throws Error(device) naming step and expert if the latent is no longer finite.
 void denoise(Context& ctx, const DenoiseJob& job, Experts& experts, const Tensor& latent, const StepCallback& on_step,
              const StateCallback& on_state = {});
 
