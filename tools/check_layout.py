@@ -11,7 +11,7 @@ LAYERS = {
     "hub": {"core", "io"},
     "ops": {"core"},
     "comm": {"core"},
-    "weights": {"core", "io"},
+    "weights": {"core", "io", "comm"},
     "sampler": {"core"},
     "parallel": {"core", "comm", "ops"},
     "models": {"core", "ops", "weights", "parallel"},

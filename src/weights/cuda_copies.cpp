@@ -11,6 +11,7 @@
 #include "core/cuda/stream.h"
 #include "core/error.h"
 #include "weights/copy_queue.h"
+#include "weights/gather_queue.h"
 #include "weights/upload.h"
 
 namespace wan::weights {
@@ -101,6 +102,18 @@ class LockableMemory final : public MemoryResource {
   int gpu_;
 };
 
+/// Events by number, made as they are needed.
+class Marks {
+ public:
+  cuda::Event& at(int64_t slot) {
+    while (static_cast<int64_t>(events_.size()) <= slot) events_.emplace_back();
+    return events_[static_cast<size_t>(slot)];
+  }
+
+ private:
+  std::deque<cuda::Event> events_;
+};
+
 class CudaCopyQueue final : public CopyQueue {
  public:
   explicit CudaCopyQueue(const cuda::CudaMemory& memory) : compute_(memory.stream()), host_(memory.device().index) {}
@@ -111,32 +124,49 @@ class CudaCopyQueue final : public CopyQueue {
     cuda::check(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, copies_.get()));
   }
   Upload& upload() override { return upload_; }
-  void mark_copied(int64_t slot) override { at(slot).copied.record(copies_.get()); }
-  void compute_after_copies(int64_t slot) override { at(slot).copied.hold(compute_); }
-  void mark_computed(int64_t slot) override { at(slot).computed.record(compute_); }
-  void copies_after_compute(int64_t slot) override { at(slot).computed.hold(copies_.get()); }
+  void mark_copied(int64_t slot) override { copied_.at(slot).record(copies_.get()); }
+  void compute_after_copies(int64_t slot) override { copied_.at(slot).hold(compute_); }
+  void mark_computed(int64_t slot) override { computed_.at(slot).record(compute_); }
+  void copies_after_compute(int64_t slot) override { computed_.at(slot).hold(copies_.get()); }
   void finish() override { copies_.wait(); }
 
  private:
-  struct Marks {
-    cuda::Event copied, computed;
-  };
-  Marks& at(int64_t slot) {
-    while (static_cast<int64_t>(marks_.size()) <= slot) marks_.emplace_back();
-    return marks_[static_cast<size_t>(slot)];
-  }
-
   cudaStream_t compute_;
   cuda::Stream copies_;
   LockableMemory host_;
   CudaUpload upload_{copies_.get()};
-  std::deque<Marks> marks_;
+  Marks copied_, computed_;
+};
+
+class CudaGatherQueue final : public GatherQueue {
+ public:
+  explicit CudaGatherQueue(const cuda::CudaMemory& memory)
+      : compute_(memory.stream()), memory_(memory.device().index, gathers_.get()) {}
+
+  void* stream() override { return gathers_.get(); }
+  CopyQueue& shards() override { return shards_; }
+  void mark_gathered(int64_t slot) override { gathered_.at(slot).record(gathers_.get()); }
+  void compute_after_gather(int64_t slot) override { gathered_.at(slot).hold(compute_); }
+  void mark_computed(int64_t slot) override { computed_.at(slot).record(compute_); }
+  void gather_after_compute(int64_t slot) override { computed_.at(slot).hold(gathers_.get()); }
+  void finish() override { gathers_.wait(); }
+
+ private:
+  cudaStream_t compute_;
+  cuda::Stream gathers_;
+  cuda::CudaMemory memory_;  // of nothing; it says on which stream shards are used
+  CudaCopyQueue shards_{memory_};
+  Marks gathered_, computed_;
 };
 
 }  // namespace
 
 std::unique_ptr<CopyQueue> make_cuda_copy_queue(MemoryResource& memory) {
   return std::make_unique<CudaCopyQueue>(dynamic_cast<cuda::CudaMemory&>(memory));
+}
+
+std::unique_ptr<GatherQueue> make_cuda_gather_queue(MemoryResource& memory) {
+  return std::make_unique<CudaGatherQueue>(dynamic_cast<cuda::CudaMemory&>(memory));
 }
 
 std::unique_ptr<Upload> make_cuda_upload(MemoryResource& memory) {

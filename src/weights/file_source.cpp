@@ -1,13 +1,17 @@
 #include "weights/file_source.h"
 
 #include <algorithm>
+#include <cassert>
 
+#include "core/checked.h"
 #include "core/error.h"
 #include "weights/read_weight.h"
 #include "weights/upload.h"
 
 namespace wan::weights {
 namespace {
+
+constexpr int64_t alignment = 256;  // of tensors in one piece of memory
 
 /// [O, I, K...] to [O, KT, KH, KW, I]; a missing KT is 1.
 Shape conv_shape(const Shape& file) {
@@ -79,22 +83,50 @@ PackedLayout::PackedLayout(const io::TensorIndex& index, std::span<const WeightS
   for (const WeightSpec& spec : specs) {
     const DType dtype = bound_dtype(spec.kind, index.at(spec.name).dtype, compute);
     const Shape shape = bound_shape(spec.kind, spec.shape);
-    parts_.push_back({dtype, shape, add(shape.numel() * size_of(dtype))});
+    parts_.push_back({dtype, shape, add(shape.numel() * size_of(dtype)), spec.kind != WeightKind::conv});
   }
 }
 
 int64_t PackedLayout::add(int64_t bytes) {
-  constexpr int64_t alignment = 256;
   const int64_t offset = round_up(bytes_, alignment);
   bytes_ = offset + bytes;
   return offset;
 }
 
+PackedLayout PackedLayout::part(const Shard& shard) const {
+  assert(!is_shard_);
+  if (shard.of == 1) return *this;
+  require(std::ranges::all_of(parts_, &Part::any_size), ErrorCode::unsupported,
+          "[weights] convolutions cannot be spread over ranks; expected blocks of matrices and vectors");
+  PackedLayout part = *this;
+  part.is_shard_ = true;
+  part.bytes_ = round_up(div_up(bytes_, static_cast<int64_t>(shard.of)), alignment);
+  part.first_byte_ = shard.rank * part.bytes_;
+  return part;
+}
+
 std::vector<Tensor> PackedLayout::tensors_at(void* base, Device device) const {
+  if (is_shard_) return {Tensor(base, DType::u8, {bytes_}, device)};
   std::vector<Tensor> tensors;
   for (const Part& part : parts_)
     tensors.emplace_back(static_cast<std::byte*>(base) + part.offset, part.dtype, part.shape, device);
   return tensors;
+}
+
+std::vector<PackedLayout::Piece> PackedLayout::pieces_at(void* base, Device device) const {
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Part& part = parts_[i];
+    const int64_t size = size_of(part.dtype), end = part.offset + part.shape.numel() * size;
+    const int64_t from = std::max(part.offset, first_byte_), to = std::min(end, first_byte_ + bytes_);
+    if (from >= to) continue;
+    // Shards begin and end at multiples of the alignment, which every element's size divides.
+    const Shape shape = from == part.offset && to == end ? part.shape : Shape{(to - from) / size};
+    pieces.push_back({i,
+                      (from - part.offset) / size,
+                      {static_cast<std::byte*>(base) + (from - first_byte_), part.dtype, shape, device}});
+  }
+  return pieces;
 }
 
 WeightSet::WeightSet(const io::TensorIndex& index, std::span<const WeightSpec> specs, const Policy& policy) {

@@ -34,7 +34,13 @@ void check_specs(const io::TensorIndex& index, std::span<const WeightSpec> specs
 /// Throws Error(bad_file) that lists every problem (the first thirty, and how many more), if there is one.
 void throw_if_any(const std::vector<std::string>& problems, const std::string& where);
 
-/// Tensors one after the other in one piece of memory, each at a multiple of 256 bytes.
+/// One of `of` equal parts of a block's bytes.
+struct Shard {
+  int rank = 0, of = 1;
+  bool operator==(const Shard&) const = default;
+};
+
+/// Tensors one after the other in one piece of memory, each at a multiple of 256 bytes; or a shard of that memory.
 class PackedLayout {
  public:
   PackedLayout() = default;
@@ -43,17 +49,30 @@ class PackedLayout {
   /// Gives the tensor's offset.
   int64_t add(int64_t bytes);
   int64_t bytes() const noexcept { return bytes_; }
-  /// The tensors of the second constructor, in memory that starts at `base`.
+  /// The shard's own layout; all `shard.of` have the same size and lie one behind the other, the last with padding.
+  /// Throws Error(unsupported) if a tensor cannot be read in parts of any size.
+  PackedLayout part(const Shard& shard) const;
+  /// The tensors of the second constructor, in memory that starts at `base`; of a shard, one of bytes.
   std::vector<Tensor> tensors_at(void* base, Device device) const;
+  /// What has to be read into memory at `base`: `to` holds the elements of the tensor of the spec from `first` on.
+  struct Piece {
+    size_t spec;
+    int64_t first;
+    Tensor to;
+  };
+  std::vector<Piece> pieces_at(void* base, Device device) const;
 
  private:
   struct Part {
     DType dtype;
     Shape shape;
     int64_t offset;
+    bool any_size;  // its elements lie in the file's order
   };
   std::vector<Part> parts_;
   int64_t bytes_ = 0;
+  int64_t first_byte_ = 0;  // of the shard
+  bool is_shard_ = false;
 };
 
 /// Tensors in the order of their specs. Where neither dtype nor layout changes they are the mapped file itself;

@@ -53,10 +53,11 @@ void HostBlocks::read_all(const std::stop_token& stop) noexcept {
 Buffer HostBlocks::read(size_t block) const {
   const std::vector<WeightSpec>& specs = specs_[block];
   Buffer memory(queue_->host(), layouts_[block].bytes());
-  const std::vector<Tensor> tensors = layouts_[block].tensors_at(memory.data(), {});
-  for (size_t i = 0; i < specs.size(); ++i)
-    read_weight_in_parallel(index_->at(specs[i].name), specs[i], policy_.round_to_bf16, tensors[i].dtype, 0,
-                            tensors[i].numel(), tensors[i].data, policy_.threads);
+  for (const PackedLayout::Piece& piece : layouts_[block].pieces_at(memory.data(), {})) {
+    const WeightSpec& spec = specs[piece.spec];
+    read_weight_in_parallel(index_->at(spec.name), spec, policy_.round_to_bf16, piece.to.dtype, piece.first,
+                            piece.to.numel(), piece.to.data, policy_.threads);
+  }
   queue_->lock_pages(memory.data(), memory.size());
   return memory;
 }

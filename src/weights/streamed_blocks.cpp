@@ -87,9 +87,9 @@ void BlockPool::forget(const StreamedBlocks* owner) noexcept {
 }
 
 StreamedBlocks::StreamedBlocks(const io::TensorIndex& index, std::vector<std::vector<WeightSpec>> specs,
-                               const Policy& policy, BlockPool& pool, const Counts& counts)
+                               const Policy& policy, BlockPool& pool, const Counts& counts, const Shard& shard)
     : index_(&index), specs_(std::move(specs)), policy_(policy), pool_(&pool) {
-  for (const auto& block : specs_) layouts_.emplace_back(index, block, policy.compute);
+  for (const auto& block : specs_) layouts_.push_back(PackedLayout(index, block, policy.compute).part(shard));
   const int64_t bytes = pool.bytes_, resident = std::clamp<int64_t>(counts.resident, 0, blocks());
   require(std::ranges::all_of(layouts_, [&](const PackedLayout& l) { return l.bytes() <= bytes; }),
           ErrorCode::invalid_argument, "[weights] a block of {} is larger than the {} bytes of a place", index.label(),
@@ -114,9 +114,9 @@ StreamedBlocks::~StreamedBlocks() {
 }
 
 int64_t StreamedBlocks::place_bytes(const io::TensorIndex& index, std::span<const std::vector<WeightSpec>> specs,
-                                    DType compute) {
+                                    DType compute, const Shard& shard) {
   int64_t most = 0;
-  for (const auto& block : specs) most = std::max(most, PackedLayout(index, block, compute).bytes());
+  for (const auto& block : specs) most = std::max(most, PackedLayout(index, block, compute).part(shard).bytes());
   return most;
 }
 
@@ -202,8 +202,8 @@ void StreamedBlocks::fill(BlockPool::Place& place, int64_t slot, int64_t block) 
     queue.copy(place.memory.data(), kept.data(), kept.size());
   } else {
     std::vector<WeightToUpload> uploads;
-    for (size_t i = 0; i < specs.size(); ++i)
-      uploads.push_back({&index_->at(specs[i].name), &specs[i], place.tensors[i]});
+    for (const PackedLayout::Piece& piece : layouts_[at].pieces_at(place.memory.data(), policy_.memory->device()))
+      uploads.push_back({&index_->at(specs[piece.spec].name), &specs[piece.spec], piece.to, piece.first});
     upload_weights(queue.upload(), uploads, policy_.round_to_bf16, policy_.threads);
   }
   queue.mark_copied(slot);

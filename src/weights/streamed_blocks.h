@@ -72,10 +72,11 @@ class StreamedBlocks final : public BlockSource {
     int64_t in_host = 0;   ///< of the others: kept in the queue's host memory as the device wants them; those that are
                            ///< left are read from the files each time
   };
-  /// policy.memory is the pool's. `index` and `pool` must outlive it. Throws Error(invalid_argument) if a block is
-  /// larger than the pool's places or would find none.
+  /// policy.memory is the pool's. `index` and `pool` must outlive it. Of several shards, a block is one tensor: the
+  /// bytes of this shard, which are all that is read. Throws Error(invalid_argument) if a block is larger than the
+  /// pool's places or would find none.
   StreamedBlocks(const io::TensorIndex& index, std::vector<std::vector<WeightSpec>> specs, const Policy& policy,
-                 BlockPool& pool, const Counts& counts);
+                 BlockPool& pool, const Counts& counts, const Shard& shard = {});
   StreamedBlocks(const StreamedBlocks&) = delete;
   StreamedBlocks& operator=(const StreamedBlocks&) = delete;
   ~StreamedBlocks() override;
@@ -93,7 +94,7 @@ class StreamedBlocks final : public BlockSource {
 
   /// The size of place that these blocks need.
   static int64_t place_bytes(const io::TensorIndex& index, std::span<const std::vector<WeightSpec>> specs,
-                             DType compute);
+                             DType compute, const Shard& shard = {});
 
  private:
   void end_lease(size_t place) noexcept;

@@ -11,7 +11,7 @@
 namespace wan::weights {
 namespace {
 
-/// Elements [first, first + count) of a tensor.
+/// Elements [first, first + count) of what is to be uploaded.
 struct Piece {
   const WeightToUpload* weight;
   int64_t first, count;
@@ -59,15 +59,15 @@ class Work {
       staged = upload_.stage();
       piece = &pieces_[next_++];
     }
-    const auto& [entry, spec, to] = *piece->weight;
-    const int64_t element = size_of(to.dtype);
+    const WeightToUpload& w = *piece->weight;
+    const int64_t element = size_of(w.to.dtype);
     try {
-      read_weight(*entry, *spec, round_to_bf16_, to.dtype, piece->first, piece->count, staged.data());
+      read_weight(*w.entry, *w.spec, round_to_bf16_, w.to.dtype, w.first + piece->first, piece->count, staged.data());
     } catch (...) {
       send(staged, nullptr, 0);  // the buffer goes back
       throw;
     }
-    send(staged, static_cast<std::byte*>(to.data) + piece->first * element, piece->count * element);
+    send(staged, static_cast<std::byte*>(w.to.data) + piece->first * element, piece->count * element);
     return true;
   }
 

@@ -42,11 +42,13 @@ class PlainUpload final : public Upload {
 /// Throws Error(unsupported) in a build without CUDA.
 std::unique_ptr<Upload> make_cuda_upload(MemoryResource& memory);
 
-/// A tensor of a checkpoint file, and contiguous memory of the device in the shape and dtype that it becomes.
+/// A tensor of a checkpoint file, and contiguous memory of the device for its elements from `first` on, in the dtype
+/// that it becomes.
 struct WeightToUpload {
   const io::TensorEntry* entry;
   const WeightSpec* spec;
   Tensor to;
+  int64_t first = 0;
 };
 
 /// Reads, converts and sends tensors by `threads` threads, each a piece at a time that fits a staging buffer, so that
