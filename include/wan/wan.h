@@ -16,6 +16,10 @@
 /// Every function throws wan::Error; nothing prints, exits or aborts. An Engine serves one thread at a time.
 namespace wan {
 
+namespace engine {
+struct Ranks;
+}
+
 /// The library's version, such as "0.1.0".
 const char* version() noexcept;
 
@@ -31,6 +35,8 @@ struct EngineOptions {
   std::optional<int64_t> vram;         ///< bytes of the GPU's memory that may be used; default: what is free
   std::optional<int64_t> ram;          ///< of the host's; default: what is available
   std::optional<bool> offload_model;   ///< upstream's flag: true gives the transformers' memory back before decoding
+  /// The processes that work on this together, of which this is one; absent: this one alone.
+  std::shared_ptr<const engine::Ranks> ranks;
 };
 
 /// What to generate. Fields left empty take the task's defaults, which are upstream's.
@@ -100,7 +106,8 @@ class Engine {
   /// The request with every default filled in, after all checks that need no weights: sizes, ranges, readable image,
   /// writable output. Throws Error(invalid_argument) that names the nearest valid value.
   Request prepare(const Request& request) const;
-  /// Generates one video (prepares the request first). Output files appear whole or not at all.
+  /// Generates one video (prepares the request first). Output files appear whole or not at all. Of several ranks, every
+  /// one is to be called with the same request; the first alone decodes, writes and reports, the others return before.
   Result generate(const Request& request, const Hooks& hooks = {});
 
  private:

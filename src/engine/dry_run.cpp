@@ -181,6 +181,8 @@ void dry_sample(const GenerationSpec& s, DryDevice& device, const std::vector<Ow
   const OwnedTensor times(device.memory, DType::f32, {s.two_experts ? 2 : 1, missing, 7 * dit.dim});
   const int64_t making = missing * (2 * dit.freq_dim + 3 * dit.dim) * size_of(DType::f32);
 
+  const parallel::Mesh mesh = parallel::Mesh::dry(s.mesh);
+  ctx.mesh = &mesh;
   DryExperts experts(dit, ctx.compute);
   // What an expert leaves is gone before the next one's first block comes.
   std::optional<pipeline::Expert> at_work, counted;
@@ -199,6 +201,7 @@ void dry_sample(const GenerationSpec& s, DryDevice& device, const std::vector<Ow
     at_work = expert;
   });
   record();
+  ctx.mesh = nullptr;
 }
 
 /// Counts what runs through the table.

@@ -8,6 +8,7 @@
 #include "engine/vae_bands.h"
 #include "engine/weight_bytes.h"
 #include "ops/profile.h"
+#include "parallel/mesh.h"
 #include "sampler/schedule.h"
 
 /// A generation on memory that does not exist: the models' own code, run for what it takes.
@@ -31,6 +32,8 @@ struct GenerationSpec {
   bool text_on_cpu = false;               ///< --t5_cpu
   int threads = 1;                        ///< of the CPU
   bool round_to_bf16 = false;             ///< --convert_model_dtype
+  parallel::MeshSizes mesh;               ///< ranks that share the work; everything else here is one rank's
+  bool sharded = false;                   ///< among all of them the transformers' blocks are spread
   const io::Checkpoint* files = nullptr;  ///< whose dtypes count; null: as the official files have them
 
   bool guided() const noexcept { return guidance_low != 1 || (two_experts && guidance_high != 1); }

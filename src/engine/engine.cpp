@@ -6,6 +6,7 @@
 #include "engine/generation_spec.h"
 #include "engine/host.h"
 #include "engine/metadata.h"
+#include "engine/ranks.h"
 #include "io/metadata.h"
 #include "ops/kernels.h"
 #include "sampler/solver.h"
@@ -47,7 +48,33 @@ struct Engine::Impl {
       text.upload = nullptr;
     }
     weights::CopyQueue* copies = backend.copies.get();
-    loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies);
+    if (options.ranks) join();
+    const engine::Sharding sharding{shard_ranks.get(), gathers.get()};
+    loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies, sharding);
+  }
+
+  /// Takes this rank's place among all.
+  void join() {
+    const engine::Ranks& ranks = *options.ranks;
+    mesh.emplace(*ranks.world, ranks.mesh);
+    ctx.mesh = &*mesh;
+    if (!ranks.shard_dit || ranks.world->size() == 1) return;
+    shard_ranks = ranks.world->split(0);  // its calls are on a queue of their own
+    if (backend.capacity > 0)
+      gathers = weights::make_cuda_gather_queue(*backend.memory);
+    else
+      gathers = std::make_unique<weights::HostGatherQueue>();
+  }
+  bool leads() const noexcept { return !options.ranks || options.ranks->leads(); }
+
+  /// What this rank does of a request: the first one alone has results.
+  Request own_part(const Request& request) const {
+    Request own = request;
+    if (leads()) return own;
+    own.output.clear();
+    own.save_latents.clear();
+    own.dump.clear();
+    return own;
   }
 
   /// Refuses what cannot fit; else makes room for this generation. Blocks, bands and what stays come from the plan.
@@ -78,7 +105,7 @@ struct Engine::Impl {
     prepared.request.seed = seed;
     const std::filesystem::path whole = std::filesystem::absolute(r.output).lexically_normal();
     auto saved = engine::SavedRun::open((whole.has_filename() ? whole : whole.parent_path()).parent_path(),
-                                        engine::run_key(described, prepared, backend.name),
+                                        engine::run_key(described, prepared, backend.name + shared_by()),
                                         {.every_step = r.resume.value_or(false)});
     if (!saved && hooks.on_note)
       hooks.on_note("another process is at work on the same request: the steps of this one are not saved");
@@ -95,10 +122,16 @@ struct Engine::Impl {
     return found;
   }
 
+  /// Numbers of several ranks differ in their last bits from one's.
+  std::string shared_by() const {
+    if (!mesh) return {};
+    return fmt::format(", {} x {} ranks", mesh->sizes().guidance, mesh->sizes().sequence);
+  }
+
   engine::GenerationSpec spec_of(const engine::PreparedRequest& prepared) const {
-    return engine::generation_spec(
-        models, prepared,
-        {ctx.compute, backend.capacity > 0, options.t5_cpu, options.convert_model_dtype, ctx.threads});
+    return engine::generation_spec(models, prepared,
+                                   {ctx.compute, backend.capacity > 0, options.t5_cpu, options.convert_model_dtype,
+                                    ctx.threads, mesh ? mesh->sizes() : parallel::MeshSizes{}, gathers != nullptr});
   }
   /// Of the memory that computes.
   engine::FitBudget budget() const {
@@ -117,6 +150,9 @@ struct Engine::Impl {
   BoundedMemory memory;
   Arena arena, host_arena{host_memory()};
   Context ctx, text_ctx;
+  std::optional<parallel::Mesh> mesh;
+  std::unique_ptr<comm::Communicator> shard_ranks;
+  std::unique_ptr<weights::GatherQueue> gathers;
   std::optional<engine::LoadedModels> loaded;
   std::shared_ptr<void> background;  // prepares for the VAE while the steps are computed
   std::string fingerprint;           // made at its first use
@@ -133,13 +169,17 @@ Task Engine::task() const noexcept { return impl_->models.task(); }
 
 Request Engine::prepare(const Request& request) const { return engine::prepare(impl_->models, request).request; }
 
-Result Engine::generate(const Request& request, const Hooks& hooks) {
-  engine::PreparedRequest prepared = engine::prepare(impl_->models, request);
+Result Engine::generate(const Request& request, const Hooks& all_hooks) {
+  const Hooks hooks = impl_->leads() ? all_hooks : Hooks{.cancel = all_hooks.cancel};
+  engine::PreparedRequest prepared = engine::prepare(impl_->models, impl_->own_part(request));
   impl_->make_room(prepared);
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
   std::optional<engine::SavedRun::Found> found;
   if (saved) found = impl_->find_saved(*saved, prepared, hooks);
+  if (impl_->mesh)
+    engine::share_start(impl_->ctx, *impl_->options.ranks->world, prepared.latent,
+                        sampler::history_slots(*prepared.request.solver), prepared.request.seed, found);
   if (found) prepared.request.seed = found->seed;
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);

@@ -234,6 +234,7 @@ OwnedTensor Generation::sample() {
   job.first_frame = image.first_frame.tensor;
 
   reporter_.begin(Stage::sample, steps, job.first_step);
+  loaded_.dits.begin_run();
   StoredExperts experts(models_, loaded_);
   pipeline::denoise(
       ctx_, job, experts, latent.tensor,

@@ -19,10 +19,15 @@ namespace wan::engine {
 /// What stays loaded between generations of one engine, and how things are loaded.
 struct LoadedModels {
   /// `dit`, `text`: policies of transformers and text encoder, `vae` of the VAE. The copy queues are those of their
-  /// devices, or null where blocks are used in the host's memory.
+  /// devices, or null where blocks are used in the host's memory. `sharding` is the transformers'.
   LoadedModels(const ModelsOnDisk& models, const weights::Policy& vae, const weights::Policy& text,
-               const weights::Policy& dit, weights::CopyQueue* dit_copies, weights::CopyQueue* umt5_copies)
-      : policy(vae), text_policy(text), dit_policy(dit), text_copies(umt5_copies), dits(models, dit, dit_copies) {}
+               const weights::Policy& dit, weights::CopyQueue* dit_copies, weights::CopyQueue* umt5_copies,
+               const Sharding& sharding = {})
+      : policy(vae),
+        text_policy(text),
+        dit_policy(dit),
+        text_copies(umt5_copies),
+        dits(models, dit, dit_copies, sharding) {}
 
   weights::Policy policy, text_policy, dit_policy;
   VaeBands vae_bands;

@@ -14,6 +14,8 @@ GenerationSpec spec_at(const ComputePlace& place) {
   s.text_on_cpu = place.text_on_cpu;
   s.round_to_bf16 = place.round_to_bf16;
   s.threads = place.threads;
+  s.mesh = place.mesh;
+  s.sharded = place.sharded;
   return s;
 }
 

@@ -12,6 +12,8 @@ struct ComputePlace {
   bool text_on_cpu = false;    ///< --t5_cpu
   bool round_to_bf16 = false;  ///< --convert_model_dtype
   int threads = 1;
+  parallel::MeshSizes mesh;
+  bool sharded = false;
 };
 
 /// Of a request that prepare() has checked. `models` must outlive it.

@@ -2,12 +2,28 @@
 
 #include <algorithm>
 
+#include "core/checked.h"
 #include "models/row_bands.h"
 
 namespace wan::engine {
 namespace {
 
 int64_t fixed_bytes(const GenerationSpec& spec) { return spec.cuda ? cuda_context_bytes : 0; }
+
+bool has_shards(const GenerationSpec& spec) { return spec.sharded && spec.mesh.ranks() > 1; }
+
+ModelBytes weights_of(const GenerationSpec& spec) {
+  const bool text_on_cpu = !spec.cuda || spec.text_on_cpu;
+  ModelBytes bytes = weight_bytes(spec.dimensions, spec.two_experts,
+                                  {spec.compute, !spec.cuda, text_on_cpu, spec.round_to_bf16}, spec.files);
+  if (!has_shards(spec)) return bytes;
+  // A shard is never the mapped file itself, as a whole block on the CPU may be.
+  const ModelBytes copied = weight_bytes(spec.dimensions, spec.two_experts,
+                                         {spec.compute, false, text_on_cpu, spec.round_to_bf16}, spec.files);
+  bytes.high.blocks = copied.high.blocks;
+  bytes.low.blocks = copied.low.blocks;
+  return bytes;
+}
 
 }  // namespace
 
@@ -22,11 +38,14 @@ const char* StagePeaks::tightest() const noexcept {
 
 MemoryPlan::MemoryPlan(const GenerationSpec& spec)
     : spec_(spec),
-      weights_(weight_bytes(spec.dimensions, spec.two_experts,
-                            {spec.compute, !spec.cuda, !spec.cuda || spec.text_on_cpu, spec.round_to_bf16},
-                            spec.files)),
+      weights_(weights_of(spec)),
       stages_(dry_memory(spec)),
-      steps_(spec.decode_only ? ExpertSteps{} : expert_steps(spec)) {}
+      steps_(spec.decode_only ? ExpertSteps{} : expert_steps(spec)) {
+  if (!has_shards(spec)) return;
+  gathered_ = 2 * block_bytes();
+  for (WeightBytes* expert : {&weights_.high, &weights_.low})
+    for (int64_t& block : expert->blocks) block = div_up(block, static_cast<int64_t>(spec.mesh.ranks()));
+}
 
 StagePeaks MemoryPlan::other_stages(int64_t held_while_decoding) const {
   const int64_t fixed = fixed_bytes(spec_);
@@ -75,6 +94,8 @@ Placement MemoryPlan::place_all() const {
   const int64_t next = steps_.low > 0 ? weights_.low.outer : 0;
   p.device.sample = fixed + std::max(high + next + stages_.high, high + low + (steps_.low > 0 ? stages_.low : 0));
   if (spec_.cuda) p.device.sample = fixed + high + low + std::max(stages_.high, stages_.low);
+  p.device.sample += gathered_;
+  p.device.decode += gathered_;  // they stay, too
   if (spec_.decode_only) p.device.sample = 0;
   p.host = host(p);
   return p;
@@ -92,7 +113,7 @@ Placement MemoryPlan::place_streamed(int64_t resident, int64_t host_budget, int6
   p.in_host = std::min(p.blocks - p.resident, room);
   p.from_disk = p.blocks - p.resident - p.in_host;
   p.device = other_stages(0);
-  p.device.sample = fixed_bytes(spec_) + p.places * block +
+  p.device.sample = fixed_bytes(spec_) + gathered_ + p.places * block +
                     std::max(stages_.high + weights_.high.outer, stages_.low + weights_.low.outer);
   if (spec_.decode_only) p.device.sample = 0;
   choose_bands(p, budget);
@@ -153,14 +174,5 @@ Placement MemoryPlan::place(int64_t budget, int64_t host_budget) const {
 }
 
 Placement MemoryPlan::least() const { return spec_.cuda ? place_streamed(0, no_limit, 0) : place_all(); }
-
-MemoryPlan MemoryPlan::shared(int sequence, bool sharded) const {
-  MemoryPlan plan = *this;
-  for (int64_t* scratch : {&plan.stages_.high, &plan.stages_.low}) *scratch /= sequence;
-  if (sharded)
-    for (WeightBytes* expert : {&plan.weights_.high, &plan.weights_.low})
-      for (int64_t& block : expert->blocks) block /= sequence;
-  return plan;
-}
 
 }  // namespace wan::engine

@@ -45,7 +45,7 @@ class MemoryPlan {
   const GenerationSpec& spec() const noexcept { return spec_; }
   const ModelBytes& weights() const noexcept { return weights_; }
   const StageBytes& stages() const noexcept { return stages_; }
-  int64_t block_bytes() const noexcept;  ///< of the largest block of a transformer
+  int64_t block_bytes() const noexcept;  ///< of the largest block of a transformer, or of its shard
 
   /// The most blocks resident that `budget` bytes of the device (as its driver counts them) allow; of the others as
   /// many in host memory as `host_budget` allows. On the CPU all blocks are resident, and `budget` is the host's.
@@ -58,8 +58,6 @@ class MemoryPlan {
   Placement least() const;
   /// The smallest budget in which the generation runs.
   int64_t minimum() const { return least().device.most(); }
-  /// An estimate for one of `sequence` GPUs that share the tokens, and the blocks too if `sharded`.
-  MemoryPlan shared(int sequence, bool sharded) const;
 
   static constexpr int64_t no_limit = INT64_MAX;
 
@@ -70,9 +68,10 @@ class MemoryPlan {
   StagePeaks host(const Placement& placement) const;
 
   GenerationSpec spec_;
-  ModelBytes weights_;
+  ModelBytes weights_;  // of shards, where there are any
   StageBytes stages_;
   ExpertSteps steps_;
+  int64_t gathered_ = 0;  // places for whole blocks, where there are shards
 };
 
 }  // namespace wan::engine

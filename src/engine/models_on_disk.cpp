@@ -62,6 +62,27 @@ LoadedDit::LoadedDit(const io::TensorIndex& index, const models::DitConfig& conf
   dit_ = {config, weights::bind<models::DitOuterWeights>(outer_.tensors(), config), blocks_.get()};
 }
 
+LoadedDit::LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy,
+                     weights::BlockPool& pool, const weights::StreamedBlocks::Counts& counts,
+                     weights::GatherPool& gathered)
+    : outer_(index, weights::specs_of<models::DitOuterWeights>(config, ""), policy) {
+  auto sharded =
+      std::make_unique<weights::ShardedBlocks>(index, dit_block_specs(config), policy, pool, counts, gathered);
+  sharded_ = sharded.get();
+  blocks_ = std::move(sharded);
+  dit_ = {config, weights::bind<models::DitOuterWeights>(outer_.tensors(), config), blocks_.get()};
+}
+
+weights::HostBlocks* LoadedDit::host() const noexcept {
+  if (sharded_) return &sharded_->shards().host();
+  return streamed_ ? &streamed_->host() : nullptr;
+}
+
+void LoadedDit::announce(LoadedDit& next) noexcept {
+  if (sharded_) sharded_->announce(*next.sharded_);
+  if (streamed_) streamed_->announce(*next.streamed_);
+}
+
 LoadedUmt5::LoadedUmt5(const io::TensorIndex& index, const models::Umt5Config& config, const weights::Policy& policy,
                        weights::CopyQueue* copies)
     : outer_(index, weights::specs_of<models::Umt5OuterWeights>(config, ""), policy) {
@@ -148,13 +169,16 @@ std::unique_ptr<LoadedDit> ModelsOnDisk::load_dit(pipeline::Expert expert, const
 
 std::unique_ptr<LoadedDit> ModelsOnDisk::load_dit(pipeline::Expert expert, const weights::Policy& policy,
                                                   weights::BlockPool& pool,
-                                                  const weights::StreamedBlocks::Counts& counts) const {
+                                                  const weights::StreamedBlocks::Counts& counts,
+                                                  weights::GatherPool* gathered) const {
+  if (gathered)
+    return std::make_unique<LoadedDit>(dit_files(expert), dit_config(expert), policy, pool, counts, *gathered);
   return std::make_unique<LoadedDit>(dit_files(expert), dit_config(expert), policy, pool, counts);
 }
 
-int64_t ModelsOnDisk::block_place_bytes(DType compute) const {
+int64_t ModelsOnDisk::block_place_bytes(DType compute, const weights::Shard& shard) const {
   const auto of = [&](pipeline::Expert expert) {
-    return weights::StreamedBlocks::place_bytes(dit_files(expert), dit_block_specs(dit_config(expert)), compute);
+    return weights::StreamedBlocks::place_bytes(dit_files(expert), dit_block_specs(dit_config(expert)), compute, shard);
   };
   const int64_t high = of(pipeline::Expert::high);
   return files_.two_experts ? std::max(high, of(pipeline::Expert::low)) : high;

@@ -10,7 +10,7 @@
 #include "pipeline/denoise.h"
 #include "pipeline/task.h"
 #include "weights/file_source.h"
-#include "weights/streamed_blocks.h"
+#include "weights/sharded_blocks.h"
 
 /// A checkpoint whose headers are read and checked, and its models as they are asked for.
 namespace wan::engine {
@@ -26,13 +26,19 @@ class LoadedDit {
   /// Blocks come through a pool, which must outlive it.
   LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy,
             weights::BlockPool& pool, const weights::StreamedBlocks::Counts& counts);
+  /// This rank's shards of blocks come through `pool`, the others' from their ranks.
+  LoadedDit(const io::TensorIndex& index, const models::DitConfig& config, const weights::Policy& policy,
+            weights::BlockPool& pool, const weights::StreamedBlocks::Counts& counts, weights::GatherPool& gathered);
   const models::Dit& dit() const noexcept { return dit_; }
-  /// Null without a pool.
-  weights::StreamedBlocks* streamed() const noexcept { return streamed_; }
+  /// Of what comes through a pool; null without one.
+  weights::HostBlocks* host() const noexcept;
+  /// See StreamedBlocks::announce; `next` has the same pools. Without them of no effect.
+  void announce(LoadedDit& next) noexcept;
 
  private:
   weights::WeightSet outer_;
   weights::StreamedBlocks* streamed_ = nullptr;
+  weights::ShardedBlocks* sharded_ = nullptr;
   std::unique_ptr<weights::BlockSource> blocks_;
   models::Dit dit_;
 };
@@ -72,11 +78,12 @@ class ModelsOnDisk {
   int64_t width_step() const noexcept { return vae_.stride_s() * high_.patch[2]; }
   int64_t height_step() const noexcept { return vae_.stride_s() * high_.patch[1]; }
 
-  /// The largest block of the transformers, as the device has it.
-  int64_t block_place_bytes(DType compute) const;
+  /// The largest block of the transformers, as the device has it, or its shard.
+  int64_t block_place_bytes(DType compute, const weights::Shard& shard = {}) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy) const;
   std::unique_ptr<LoadedDit> load_dit(pipeline::Expert expert, const weights::Policy& policy, weights::BlockPool& pool,
-                                      const weights::StreamedBlocks::Counts& counts) const;
+                                      const weights::StreamedBlocks::Counts& counts,
+                                      weights::GatherPool* gathered = nullptr) const;
   weights::WeightSet load_conditioning(pipeline::Expert expert, const weights::Policy& policy) const;
   std::unique_ptr<LoadedUmt5> load_umt5(const weights::Policy& policy, weights::CopyQueue* copies = nullptr) const;
   weights::WeightSet load_vae_encoder(const weights::Policy& policy) const;

@@ -63,11 +63,14 @@ bool two_experts_at_work(const MemoryPlan& plan) {
   return steps.high > 0 && steps.low > 0;
 }
 
-/// Estimates for later versions: every GPU holds what one alone would, a share of the tokens, or of the blocks too.
+/// For later versions of the program: what each GPU has while all share a generation.
 void add_shared(std::vector<PlanStrategy>& all, const Maker& maker, const MemoryPlan& plan, const PlanMachine& m) {
   const bool guided = plan.spec().guided();
   const auto add = [&](std::string name, Sharing sharing) {
-    const MemoryPlan part = plan.shared(sharing.sequence, sharing.sharded);
+    GenerationSpec spec = plan.spec();
+    spec.mesh = {sharing.branches, sharing.sequence};
+    spec.sharded = sharing.sharded;
+    const MemoryPlan part(spec);
     Placement p = sharing.sharded ? part.place_all() : part.place(m.vram, m.host_budget());
     // Where shards do not fit all at once, one expert's blocks do.
     if (sharing.sharded && p.device.most() > m.vram) p = part.place_streamed(p.blocks, MemoryPlan::no_limit, m.vram);

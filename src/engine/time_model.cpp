@@ -28,8 +28,8 @@ double TimeModel::forward(const MemoryPlan& m, const Placement& p, const Sharing
   const double in_files =
       bytes * static_cast<double>(m.weights().high.file) / static_cast<double>(m.weights().high.all());
   const double read = std::max(block, in_files / disk_bytes_per_second);
-  // A sharded block is 1 / sequence of a whole one.
-  const double resident = s.sharded ? std::max(block, bytes * (group - 1) / link_.peer) : block;
+  // The other shards of a block are as large as one's own.
+  const double resident = s.sharded ? std::max(block, bytes * (s.gpus() - 1) / link_.peer) : block;
   return work_.outer().seconds(of) / transformer_share / group + static_cast<double>(p.resident) * resident +
          static_cast<double>(p.in_host) * streamed + static_cast<double>(p.from_disk) * read;
 }

@@ -9,7 +9,7 @@ namespace wan::engine {
 struct Sharing {
   int branches = 1;      ///< groups of GPUs that compute one branch of the guidance each: 1 or 2
   int sequence = 1;      ///< GPUs of a group that share the tokens (Ulysses)
-  bool sharded = false;  ///< each GPU of a group keeps 1 / sequence of every block
+  bool sharded = false;  ///< each GPU keeps 1 / gpus() of every block
   int gpus() const noexcept { return branches * sequence; }
 };
 

@@ -1,0 +1,44 @@
+#include "engine/ranks.h"
+
+#include <array>
+
+namespace wan::engine {
+namespace {
+
+/// Bytes of the host, through the memory that the communicator knows.
+void broadcast_host(Context& ctx, comm::Communicator& world, std::span<std::byte> bytes) {
+  const auto scope = ctx.arena->scope();
+  MemoryResource& memory = ctx.arena->memory();
+  const Tensor there = ctx.make(DType::u8, {static_cast<int64_t>(bytes.size())});
+  if (world.rank() == 0) memory.upload(there.data, bytes.data(), there.nbytes());
+  broadcast(ctx, world, there);
+  memory.download(bytes.data(), there.data, there.nbytes());
+}
+
+}  // namespace
+
+void broadcast(Context& ctx, comm::Communicator& world, const Tensor& tensor) {
+  auto* data = static_cast<std::byte*>(tensor.data);
+  const auto bytes = static_cast<size_t>(tensor.nbytes());
+  if (world.rank() > 0) return world.receive({data, bytes}, 0, ctx.stream);
+  for (int rank = 1; rank < world.size(); ++rank) world.send({data, bytes}, rank, ctx.stream);
+}
+
+void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, int64_t& seed,
+                 std::optional<SavedRun::Found>& found) {
+  std::array<int64_t, 2> start{found ? found->seed : seed, found ? found->steps_done : 0};
+  broadcast_host(ctx, world, std::as_writable_bytes(std::span(start)));
+  seed = start[0];
+  if (start[1] == 0) {
+    found.reset();
+    return;
+  }
+  if (world.rank() > 0) found = SavedRun::Found{seed, start[1], {}, {}};
+  found->latent.resize(static_cast<size_t>(latent.numel()));
+  found->history.resize(static_cast<size_t>(history), std::vector<float>(found->latent.size()));
+  broadcast_host(ctx, world, std::as_writable_bytes(std::span(found->latent)));
+  for (std::vector<float>& values : found->history)
+    broadcast_host(ctx, world, std::as_writable_bytes(std::span(values)));
+}
+
+}  // namespace wan::engine

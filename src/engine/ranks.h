@@ -1,0 +1,30 @@
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "comm/communicator.h"
+#include "core/context.h"
+#include "engine/saved_run.h"
+#include "parallel/mesh.h"
+
+namespace wan::engine {
+
+/// The ranks of a run, of which this process is one, and how they share the work: EngineOptions::ranks. The same on all
+/// of them but for `world`.
+struct Ranks {
+  std::shared_ptr<comm::Communicator> world;  ///< of the device's memory; used by one engine at a time
+  parallel::MeshSizes mesh;
+  bool shard_dit = false;  ///< every rank keeps one shard of each of the transformers' blocks (--dit_fsdp)
+
+  bool leads() const noexcept { return world->rank() == 0; }
+};
+
+/// tensor = rank 0's. Contiguous.
+void broadcast(Context& ctx, comm::Communicator& world, const Tensor& tensor);
+
+/// Gives every rank what rank 0 begins with: its seed, and the steps that an interrupted run left, if there are any.
+/// `latent` and `history` are what a saved run of this request has.
+void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, int64_t& seed,
+                 std::optional<SavedRun::Found>& found);
+
+}  // namespace wan::engine
