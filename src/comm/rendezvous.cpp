@@ -120,6 +120,7 @@ class Root {
     if (!refusal.empty()) {
       send_frame(link.socket, MessageType::verdict, encode(Verdict{ErrorCode::comm, refusal}));
       finish_writing(link.socket, std::chrono::seconds(1));
+      ++refused_;
       fail(ErrorCode::comm, "{}", refusal);
     }
     hello.member.address = peer_address(link.socket);
@@ -150,7 +151,12 @@ class Root {
     const Bytes body = encode(Verdict{ErrorCode::comm, message});
     const auto end = Clock::now() + farewell;
     std::vector<Socket> told;
-    while (told.size() < missing().size() && Clock::now() < end) {
+    for (Stranger& s : strangers_) {
+      if (!s.link.socket) continue;
+      send_frame(s.link.socket, MessageType::verdict, body);
+      told.push_back(std::move(s.link.socket));
+    }
+    while (told.size() + refused_ < missing().size() && Clock::now() < end) {
       pollfd fd{listener.get(), POLLIN, 0};
       ::poll(&fd, 1, static_cast<int>(pass.count()));
       if (Socket s = accept_one(listener)) {
@@ -175,6 +181,7 @@ class Root {
   std::vector<Link> links_;  // by rank
   std::vector<Member> members_;
   std::vector<Stranger> strangers_;
+  size_t refused_ = 0;
 };
 
 class Joining {
