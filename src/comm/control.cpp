@@ -150,18 +150,20 @@ void Control::fail(ErrorCode code, const std::string& message) {
   state_->settle({code, fmt::format("[ranks] {} failed: {}", describe(me, size()), message)});
 }
 
-void Control::lost(int rank, const std::string& detail) {
+void Control::give_up(ErrorCode code, const std::string& message) {
   {
     std::unique_lock lock(state_->mutex);
     state_->changed.wait_for(lock, state_->limits.verdict, [&] { return state_->verdict.has_value(); });
   }
-  const Member& they = state_->members.at(static_cast<size_t>(rank));
-  state_->settle(
-      {ErrorCode::comm,
-       fmt::format("[ranks] {} has ended its work while rank {} still waits for its data ({}). Look at its own "
-                   "messages, and at the network between the two",
-                   describe(they, size()), this->rank(), detail)});
+  if (!ended()) fail(code, message);
   state_->throw_verdict();
+}
+
+void Control::lost(int rank, const std::string& detail) {
+  give_up(ErrorCode::comm,
+          fmt::format("{} has ended its work, but its data is still waited for ({}). Look at its own messages, and at "
+                      "the network between the two",
+                      describe(state_->members.at(static_cast<size_t>(rank)), size()), detail));
 }
 
 std::vector<Bytes> Control::gather(std::span<const std::byte> given) {

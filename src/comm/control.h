@@ -52,7 +52,10 @@ class Control {
 
   /// This rank cannot go on: ends the job on all ranks with this message. No effect if it has ended. Any thread.
   void fail(ErrorCode code, const std::string& message);
-  /// The data connection to a rank has closed: waits for the verdict on why, and throws it.
+  /// Something between ranks has broken, probably because another one has: waits for the verdict on why, and throws it;
+  /// or, if none comes, fails with this message.
+  [[noreturn]] void give_up(ErrorCode code, const std::string& message);
+  /// The same where the data connection to a rank has closed.
   [[noreturn]] void lost(int rank, const std::string& detail);
 
   /// Every rank's bytes (4096 at most), in rank order; waits for all ranks to call it.
@@ -75,11 +78,11 @@ class Control {
 
   /// Readable once the job has ended; for poll().
   int wake_descriptor() const noexcept;
-  /// Called once, from the control thread, when the job ends with a verdict; at once if it has. It must not throw, nor
+  /// Called once, from a thread of its own, when the job ends with a verdict; at once if it has. It must not throw, nor
   /// call this object. Forgotten when the returned handle goes, which waits for a call that runs.
   std::shared_ptr<void> on_end(std::function<void()> action);
   /// Called once, from the control thread, if this rank's thread has not noticed the verdict (by an exception from
-  /// here) within Limits::unheeded: it hangs, and only ending the process is left.
+  /// here), or an action of on_end() is not over, within Limits::unheeded: only ending the process is left.
   void on_unheeded(std::function<void(const Error&)> action);
 
  private:

@@ -78,6 +78,7 @@ struct Control::State {
 
   std::mutex actions_mutex;  // held while they run
   std::list<std::function<void()>> actions;
+  std::atomic<bool> acting{false};
 
   // The control thread's own.
   Socket listener;
@@ -88,6 +89,7 @@ struct Control::State {
   Clock::time_point last_pass, last_beat, told_at;
   Status own;  ///< as of the last beat
   Clock::time_point own_advanced;
+  std::thread actor;  ///< runs the actions
   std::thread thread;
 };
 

@@ -54,13 +54,14 @@ void Control::State::run() {
       settle({ErrorCode::comm, fmt::format("[ranks] the control connection of rank {} failed: {}", rank, e.what())});
     }
     const std::lock_guard lock(mutex);
-    if (leaving) break;
+    if (leaving && (!verdict || (told && !acting))) break;
   }
   try {
     part();
   } catch (const std::exception&) {
     // The others see that the connection closes.
   }
+  if (actor.joinable()) actor.join();
 }
 
 void Control::State::pass() {
@@ -259,19 +260,25 @@ void Control::State::tell_verdict() {
     told_at = Clock::now();
     const Bytes body = encode(v);
     for (auto& [r, peer] : peers) queue(peer, MessageType::verdict, body);
-    const std::lock_guard lock(actions_mutex);
-    for (const auto& action : actions) action();
+    acting = true;
+    actor = std::thread([this] {
+      {
+        const std::lock_guard lock(actions_mutex);
+        for (const auto& action : actions) action();
+      }
+      acting = false;
+      wake();
+    });
   }
   std::function<void(const Error&)> last_resort;
   {
     const std::lock_guard lock(mutex);
-    if (!noticed && since(told_at, Clock::now()) > limits.unheeded) last_resort.swap(unheeded);
+    if ((!noticed || acting) && since(told_at, Clock::now()) > limits.unheeded) last_resort.swap(unheeded);
   }
   if (last_resort) last_resort(Error(v.code, v.message));
 }
 
 void Control::State::part() {
-  if (has_verdict && !told) tell_verdict();
   const bool failed = has_verdict;
   const auto end = Clock::now() + (failed ? milliseconds(1000) : milliseconds(200));
   for (auto& [r, peer] : peers) {

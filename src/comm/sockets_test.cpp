@@ -152,8 +152,7 @@ TEST(Sockets, ARankThatLeavesTooEarlyIsNamed) {
         comm->barrier(nullptr);
       },
       limits);
-  for (const size_t r : {0, 1})
-    EXPECT_THAT(errors[r], AllOf(HasSubstr("rank 2 of 3"), HasSubstr("ended its work while rank")));
+  for (const size_t r : {0, 1}) EXPECT_THAT(errors[r], AllOf(HasSubstr("rank 2 of 3"), HasSubstr("ended its work")));
 }
 
 TEST(Sockets, SaysWhatIsWrong) {

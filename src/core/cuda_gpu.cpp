@@ -9,6 +9,14 @@ namespace {
 /// 13000 -> "13.0"
 std::string cuda_version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string out = "GPU-";
+  for (size_t i = 0; i < sizeof uuid.bytes; ++i)
+    out += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+                       static_cast<unsigned char>(uuid.bytes[i]));
+  return out;
+}
+
 }  // namespace
 
 std::vector<GpuInfo> find_gpus() {
@@ -32,8 +40,8 @@ std::vector<GpuInfo> find_gpus() {
     const cudaError_t read = cudaGetDeviceProperties(&properties, i);
     require(read == cudaSuccess, ErrorCode::device, "[CUDA] device {} cannot be read: {} ({})", i,
             cudaGetErrorString(read), cudaGetErrorName(read));
-    gpus.push_back(
-        {properties.name, properties.major, properties.minor, static_cast<int64_t>(properties.totalGlobalMem)});
+    gpus.push_back({properties.name, properties.major, properties.minor,
+                    static_cast<int64_t>(properties.totalGlobalMem), uuid_text(properties.uuid)});
   }
   return gpus;
 }

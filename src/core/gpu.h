@@ -10,6 +10,7 @@ struct GpuInfo {
   std::string name;
   int major = 0, minor = 0;  ///< compute capability
   int64_t memory_bytes = 0;
+  std::string uuid;  ///< "GPU-8a5f2c1e-...", as nvidia-smi shows it
 };
 
 /// The CUDA devices that this process may use; empty if the machine has none.
