@@ -236,8 +236,9 @@ class Nccl final : public Communicator {
 
 std::string nccl_version() { return nccl::load().version_text(); }
 
-std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Control> control) {
+std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Control> control, int gpu) {
   const nccl::Library& l = nccl::load();
+  cuda::check(cudaSetDevice(gpu));
   control->report(fmt::format("connecting the GPUs (NCCL {})", l.version_text()));
   nccl::UniqueId id{};
   if (control->rank() == 0) {

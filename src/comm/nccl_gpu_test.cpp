@@ -98,7 +98,6 @@ template <class Work>
 Child start_rank(const Place& place, int rank, int size, const Work& work) {
   return start([&] {
     const std::vector<GpuInfo> all = find_gpus();
-    cuda::check(cudaSetDevice(rank));
     Hello hello = test::hello_of(rank, size, {{"NCCL", nccl_version()}});
     hello.member.gpu = "GPU " + std::to_string(rank) + ", " + all.at(static_cast<size_t>(rank)).name;
     hello.member.gpu_id = all.at(static_cast<size_t>(rank)).uuid;
@@ -107,7 +106,7 @@ Child start_rank(const Place& place, int rank, int size, const Work& work) {
     const auto control = Control::meet(place, hello, limits);
     control->on_unheeded([](const Error&) { _exit(99); });
     try {
-      work(make_nccl(control), *control);
+      work(make_nccl(control, rank), *control);
     } catch (const Error& error) {
       control->fail(error.code(), error.what());
       throw;
@@ -193,13 +192,12 @@ TEST(Nccl, ARankThatIsStoppedEndsTheOthersWithItsName) {
   std::vector<Child> ranks;
   for (int r = 0; r < gpus; ++r)
     ranks.push_back(start([&, r] {
-      cuda::check(cudaSetDevice(r));
       Limits limits = test::test_limits();
       limits.join = std::chrono::seconds(100);
       limits.silence = std::chrono::seconds(3);
       const auto control = Control::meet(place, test::hello_of(r, gpus), limits);
       control->on_unheeded([](const Error&) { _exit(99); });
-      const auto comm = make_nccl(control);
+      const auto comm = make_nccl(control, r);
       cuda::Stream stream;
       float* values = nullptr;
       cuda::check(cudaMalloc(&values, sizeof(float) << 20));

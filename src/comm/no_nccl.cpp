@@ -13,6 +13,6 @@ namespace {
 }  // namespace
 
 std::string nccl_version() { missing(); }
-std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Control>) { missing(); }
+std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Control>, int) { missing(); }
 
 }  // namespace wan::comm

@@ -51,11 +51,11 @@ class ThroughDevice final : public comm::Communicator {
 
  private:
   struct Copy {
-    Copy(const void* host, size_t size) : size(size) {
+    Copy(const void* host, size_t n) : size(n) {
       void* p = nullptr;
-      cuda::check(cudaMalloc(&p, std::max<size_t>(size, 1)));
+      cuda::check(cudaMalloc(&p, std::max<size_t>(n, 1)));
       memory = cuda::Handle<void*, cudaFree>(p);
-      cuda::check(cudaMemcpy(p, host, size, cudaMemcpyHostToDevice));
+      cuda::check(cudaMemcpy(p, host, n, cudaMemcpyHostToDevice));
     }
     std::span<std::byte> bytes() const { return {static_cast<std::byte*>(memory.get()), size}; }
     cuda::Handle<void*, cudaFree> memory;
