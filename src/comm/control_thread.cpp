@@ -14,7 +14,7 @@ namespace wan::comm {
 namespace {
 
 constexpr size_t max_unsent = 32 << 20;
-constexpr milliseconds soonest{100};  // between two beats
+constexpr milliseconds soonest{20};  // between two beats
 constexpr size_t max_latecomers = 16;
 
 milliseconds since(Clock::time_point then, Clock::time_point now) {

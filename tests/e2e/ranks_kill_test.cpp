@@ -54,7 +54,7 @@ void run_trials(int signal, int count) {
   for (int i = 0; i < count; ++i) {
     const int size = 2 + static_cast<int>(random() % 3);
     trials.push_back({signal * 1000 + i, size, static_cast<int>(random() % static_cast<unsigned>(size)), signal,
-                      std::chrono::milliseconds(random() % 40)});
+                      std::chrono::milliseconds(50 + random() % 50)});
   }
   std::atomic<size_t> next{0};
   std::mutex mutex;
