@@ -53,8 +53,14 @@ std::string random_name() {
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, s);
+  for (const int s : {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCHLD}) sigaddset(&set, s);
   return set;
+}
+
+bool is_ours(std::string_view variable) {
+  return std::ranges::any_of(
+      std::array{"WAN_RANK=", "WAN_WORLD_SIZE=", "WAN_LOCAL_RANK=", "WAN_LOCAL_SIZE=", "WAN_JOB="},
+      [&](const char* name) { return variable.starts_with(name); });
 }
 
 int status_of(int wait_status) {
@@ -98,8 +104,13 @@ class Supervisor {
       reap();
       for (Rank& r : ranks_)
         if (r.errors >= 0) read_errors(r);
-      if (ending_ && Clock::now() > deadline_) kill_all(SIGKILL);
+      if (ending_ && !killed_ && Clock::now() > deadline_) {
+        name_cause();
+        killed_ = true;
+        kill_all(SIGKILL);
+      }
     }
+    name_cause();
     return report();
   }
 
@@ -107,7 +118,7 @@ class Supervisor {
   void start_one(const char* program, char** argv, size_t r, const std::string& job) {
     std::vector<std::string> variables;
     for (char** v = environ; *v != nullptr; ++v)
-      if (!std::string_view(*v).starts_with("WAN_")) variables.emplace_back(*v);
+      if (!is_ours(*v)) variables.emplace_back(*v);
     for (const auto& [name, value] :
          {std::pair{"RANK", r}, {"WORLD_SIZE", ranks_.size()}, {"LOCAL_RANK", r}, {"LOCAL_SIZE", ranks_.size()}})
       variables.push_back(fmt::format("WAN_{}={}", name, value));
@@ -121,8 +132,10 @@ class Supervisor {
     const pid_t parent = getpid();
     const pid_t child = fork();
     if (child == 0) {
-      // In a group of its own: a terminal's Ctrl-C comes from the supervisor alone, once.
+      // In a group of its own: a terminal's Ctrl-C comes from the supervisor alone, once. It may write there all the
+      // same.
       setpgid(0, 0);
+      std::signal(SIGTTOU, SIG_IGN);
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (getppid() != parent) _exit(1);
       if (r > 0) {
@@ -153,6 +166,12 @@ class Supervisor {
     while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       const auto signal = static_cast<int>(info.ssi_signo);
       if (signal == SIGCHLD) continue;
+      if (signal == SIGTSTP) {  // Ctrl-Z; goes on after the second line when it is continued
+        kill_all(SIGSTOP);
+        kill(getpid(), SIGSTOP);
+        kill_all(SIGCONT);
+        continue;
+      }
       stopped_ = true;
       kill_all(signal);
     }
@@ -189,6 +208,13 @@ class Supervisor {
     }
   }
 
+  // A rank that was killed ends after others that have noticed it, if it has much memory to give back.
+  void name_cause() {
+    if (killed_) return;
+    for (size_t r = 0; r < ranks_.size(); ++r)
+      if (ranks_[r].process < 0 && WIFSIGNALED(ranks_[r].status)) first_failed_ = static_cast<int>(r);
+  }
+
   int report() const {
     if (first_failed_ < 0) return 0;
     const Rank& r = ranks_[static_cast<size_t>(first_failed_)];
@@ -212,6 +238,7 @@ class Supervisor {
   int first_failed_ = -1;
   bool stopped_ = false;  // by a signal that was passed on
   bool ending_ = false;
+  bool killed_ = false;  // by this process, after the deadline
   Clock::time_point deadline_;
 };
 

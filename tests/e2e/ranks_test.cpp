@@ -219,6 +219,32 @@ TEST(Supervise, SignalsArePassedOn) {
   EXPECT_THAT(processes_of(marker()), testing::IsEmpty());
 }
 
+bool all_are(const std::vector<pid_t>& processes, bool stopped) {
+  for (const pid_t p : processes) {
+    std::ifstream in("/proc/" + std::to_string(p) + "/stat");
+    const std::string line((std::istreambuf_iterator<char>(in)), {});
+    if ((line.substr(line.rfind(')') + 1, 2) == " T") != stopped) return false;
+  }
+  return true;
+}
+
+// Longer than a rank may be silent: the time that all were stopped does not count.
+TEST(Supervise, CtrlZStopsAllAndAllGoOn) {
+  Process supervisor(command({"--ranks", "3", "--silence", "1", "--request", marker()}));
+  ASSERT_TRUE(supervisor.wait_for_stderr("working", 60s));
+  const std::vector<pid_t> all = processes_of(marker());
+  supervisor.signal(SIGTSTP);
+  for (int i = 0; i < 1000 && !all_are(all, true); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(all_are(all, true));
+  std::this_thread::sleep_for(2500ms);
+  supervisor.signal(SIGCONT);
+  for (int i = 0; i < 1000 && !all_are(all, false); ++i) std::this_thread::sleep_for(10ms);
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(processes_of(marker()).size(), 4u);
+  supervisor.signal(SIGTERM);
+  EXPECT_EQ(supervisor.finish(60s).status, 128 + SIGTERM);
+}
+
 TEST(Supervise, ItsDeathLeavesNoProcessBehind) {
   auto supervisor = std::make_unique<Process>(command({"--ranks", "3", "--request", marker()}));
   ASSERT_TRUE(supervisor->wait_for_stderr("working", 60s));
