@@ -81,6 +81,11 @@ Environment read_environment() {
   winsize size{};
   if (e.stderr_is_terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) e.columns = size.ws_col;
   read_hub_environment(e);
+  for (char** v = environ; *v != nullptr; ++v) {
+    const std::string_view entry(*v);
+    if (const size_t cut = entry.find('='); cut != std::string_view::npos)
+      e.variables.emplace(entry.substr(0, cut), entry.substr(cut + 1));
+  }
   return e;
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <ctime>
 
 #include "commands.h"
@@ -8,6 +9,7 @@
 #include "reporter.h"
 #include "signals.h"
 #include "values.h"
+#include "wan/group.h"
 
 namespace wan::app {
 namespace {
@@ -43,7 +45,8 @@ PlanOptions plan_of(const GenerateOptions& options) {
   return plan;
 }
 
-int generate_all(const GenerateOptions& options, Reporter& reporter, const StopSignals& signals) {
+// What all ranks do; the first one alone reports and prints.
+int generate_all(const GenerateOptions& options, Reporter& reporter, const StopSignals& signals, bool leads) {
   for (const std::string& note : options.notes) reporter.note(note);
   Engine engine = Engine::open(options.engine);
   const std::vector<Request> requests = prepare_all(engine, options);
@@ -57,9 +60,44 @@ int generate_all(const GenerateOptions& options, Reporter& reporter, const StopS
     reporter.started(requests[i], engine.task(), i + 1, requests.size());
     const Result result = engine.generate(requests[i], hooks);
     reporter.finished(result);
-    print_path(result.output);
+    if (leads) print_path(result.output);
   }
   return 0;
+}
+
+[[noreturn]] void end_at_once(const Error& error) {
+  fmt::print(stderr, "wan: error: {}\n", printable(error.what()));
+  std::_Exit(1);
+}
+
+// This process's place among the ranks that a launcher, or this program, has started.
+Group join(const Options& options, const StopSignals& signals) {
+  GroupOptions group;
+  group.environment = options.environment.variables;
+  group.world_size = options.generate.gpus;
+  group.device = options.generate.engine.device;
+  group.same = {{"program", std::string("wan ") + version()}};
+  group.poll = [&signals] {
+    if (*signals.flag()) throw Error(ErrorCode::cancelled, "[ranks] stopped while waiting for the other ranks");
+  };
+  group.on_unheeded = end_at_once;
+  return join_group(group);
+}
+
+int generate_as_rank(Options options, Reporter& reporter, const StopSignals& signals) {
+  const Group group = join(options, signals);
+  GenerateOptions& generate = options.generate;
+  if (group.rank() == 0 && !group.note().empty()) generate.notes.push_back(group.note());
+  if (group.size() > 1 && group.rank() == 0)
+    generate.notes.push_back(fmt::format("{} ranks, by {}", group.size(), group.source()));
+  if (group.rank() > 0) generate.notes.clear();
+  try {
+    generate.engine.ranks = share_work(group, generate.sharing);
+    return generate_all(generate, reporter, signals, group.rank() == 0);
+  } catch (const Error& e) {
+    group.fail(e);
+    throw;
+  }
 }
 
 }  // namespace
@@ -67,9 +105,14 @@ int generate_all(const GenerateOptions& options, Reporter& reporter, const StopS
 int run_generate(const Options& options) {
   if (options.generate.dry_run) return run_plan({plan_of(options.generate), options.generate.json});
   const StopSignals signals;
-  const auto reporter = make_reporter(options);
+  Options own = options;
+  if (rank_of(options.environment.variables) > 0) {  // it says nothing but its errors
+    own.generate.quiet = true;
+    own.generate.json = false;
+  }
+  const auto reporter = make_reporter(own);
   try {
-    return generate_all(options.generate, *reporter, signals);
+    return generate_as_rank(own, *reporter, signals);
   } catch (const Error& e) {
     reporter->failed(e.code(), e.what());
     if (e.code() != ErrorCode::cancelled || signals.received() == 0) throw;

@@ -9,7 +9,9 @@
 #include <new>
 
 #include "commands.h"
+#include "supervise.h"
 #include "values.h"
+#include "wan/group.h"
 
 namespace {
 
@@ -28,12 +30,18 @@ void wait_without_spinning(char** argv) {
     execv(self.c_str(), argv);  // goes on as it is if this fails
 }
 
+bool starts_ranks(const wan::app::Options& options) {
+  return options.generate.gpus.value_or(1) > 1 && !options.generate.dry_run &&
+         !wan::is_one_of_several(options.environment.variables);
+}
+
 int run(int argc, char** argv) {
   using namespace wan::app;
   try {
     const Options options = parse_options(argc, argv);
     switch (options.command) {
-      case Command::generate: return run_generate(options);
+      case Command::generate:
+        return starts_ranks(options) ? supervise(argv, *options.generate.gpus) : run_generate(options);
       case Command::show: return run_show(options);
       case Command::bench: return run_bench_command(options);
       case Command::plan: return run_plan(options.plan);

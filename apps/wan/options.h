@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct Environment {
   std::string hub_token;            ///< HF_TOKEN, or the content of HF_TOKEN_PATH; empty: none
   bool hub_offline = false;         ///< HF_HUB_OFFLINE
   std::optional<int> hub_answer_timeout, hub_stall_timeout;  ///< seconds
+  std::map<std::string, std::string> variables;              ///< all, for launchers tell a rank in many ways
 };
 
 enum class Command { generate, show, bench, plan, download };
@@ -34,6 +36,8 @@ struct GenerateOptions {
   bool json = false;                 ///< progress as JSON lines on stdout
   bool quiet = false;                ///< no progress at all
   bool dry_run = false;              ///< print the plan instead of generating
+  std::optional<int> gpus;           ///< processes, each with a GPU; default: as a launcher started them, or one
+  Sharing sharing;                   ///< among several
   std::vector<std::string> notes;    ///< what the command line asks for that has no effect here
 };
 

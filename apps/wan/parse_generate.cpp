@@ -10,6 +10,7 @@
 #include "prompts.h"
 #include "shared_flags.h"
 #include "values.h"
+#include "wan/group.h"
 
 namespace wan::app {
 namespace {
@@ -33,6 +34,8 @@ Examples:
   wan generate --ckpt_dir ./Wan2.2-I2V-A14B --image cat.jpg --prompt "The cat surfs." --save_file cat.mp4
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --size 704*1280 --frame_num 49 --base_seed 7 --prompt "Rain." --save_file frames/
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt "Rain." --dry_run
+  wan generate --gpus 2 --ckpt_dir t2v-A14B --prompt "Two cats box on a stage."
+  torchrun --nproc_per_node 8 --no-python wan generate --ckpt_dir t2v-A14B --dit_fsdp --prompt "Two cats."
   wan generate --ckpt_dir ./Wan2.2-TI2V-5B --prompt_file prompts.txt --save_file clip.mp4 --json)";
 
 void add_request_flags(Flags& f) {
@@ -92,11 +95,18 @@ void add_output_flags(Flags& f) {
   f.on_off("dry_run", "Load nothing; print memory and time that it would take (see wan plan)", group);
 }
 
+void add_ranks_flags(Flags& f) {
+  const std::string group = "Several GPUs (torchrun, mpirun and srun start ranks too)";
+  f.value("gpus", "N", "Use so many of this machine's, a process each; with --device cpu, so many processes", group);
+  f.value("ulysses_size", "N",
+          "Ranks that share the tokens of a forward; the others take the second branch of the guidance (default: two "
+          "halves, a branch each, where ranks are even and guidance is on)",
+          group);
+  f.on_off("dit_fsdp", "Keep one shard of the transformers on each rank", group);
+  f.on_off("t5_fsdp", "Accepted: the text encoder's blocks are never all on a GPU", group);
+}
+
 void add_upstream_flags(Flags& f) {
-  const std::string group = "Upstream's flags without effect in one process";
-  f.value("ulysses_size", "N", "Accepted, noted", group);
-  f.on_off("t5_fsdp", "Accepted, noted", group);
-  f.on_off("dit_fsdp", "Accepted, noted", group);
   const std::string hidden;
   f.on_off("use_prompt_extend", "", hidden);
   for (const char* name : kPromptExtension) f.value(name, "TEXT", "", hidden);
@@ -123,12 +133,20 @@ void refuse_other_tasks(const Flags& f) {
     throw UsageError("--use_prompt_extend is not available; write the longer prompt into --prompt and leave it out");
 }
 
-void note_without_effect(const Flags& f, GenerateOptions& o) {
+void read_ranks(const Flags& f, const Environment& environment, GenerateOptions& o) {
+  o.gpus = f.parsed("gpus", parse_int);
+  if (o.gpus && (*o.gpus < 1 || *o.gpus > 64)) throw UsageError(fmt::format("--gpus {}: expected 1 to 64", *o.gpus));
+  o.sharing.ulysses_size = f.parsed("ulysses_size", parse_int);
+  if (o.sharing.ulysses_size.value_or(1) < 1)
+    throw UsageError(fmt::format("--ulysses_size {}: expected 1 or more", *o.sharing.ulysses_size));
+  o.sharing.dit_fsdp = f.given("dit_fsdp");
+  const auto is_one = [](const std::optional<double>& scale) { return scale && *scale == 1; };
+  o.sharing.guided = !is_one(o.request.guidance_low) || !is_one(o.request.guidance_high);
+  if (o.gpus.value_or(1) > 1 || is_one_of_several(environment.variables)) return;
   for (const char* name : {"t5_fsdp", "dit_fsdp"})
     if (f.given(name)) o.notes.push_back(fmt::format("--{} has no effect: one process does all the work", name));
-  const int ranks = f.parsed("ulysses_size", parse_int).value_or(1);
-  if (ranks < 1) throw UsageError(fmt::format("--ulysses_size {}: expected 1 or more", ranks));
-  if (ranks > 1) o.notes.push_back("--ulysses_size has no effect: one process does all the work");
+  if (o.sharing.ulysses_size.value_or(1) > 1)
+    o.notes.push_back("--ulysses_size has no effect: one process does all the work; see --gpus");
 }
 
 // Without a checkpoint a small demo model serves, so that the first command makes a clip.
@@ -183,6 +201,7 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command, const Env
   add_sampling_flags(*flags);
   add_file_flags(*flags);
   add_output_flags(*flags);
+  add_ranks_flags(*flags);
   add_upstream_flags(*flags);
   return [flags, &environment] {
     const Flags& f = *flags;
@@ -197,7 +216,7 @@ std::function<GenerateOptions()> add_generate_flags(CLI::App& command, const Env
     o.quiet = f.given("quiet");
     o.dry_run = f.given("dry_run");
     default_checkpoint(o);
-    note_without_effect(f, o);
+    read_ranks(f, environment, o);
     return o;
   };
 }

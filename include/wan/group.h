@@ -57,10 +57,16 @@ class Group {
   struct Impl;
   explicit Group(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
   Impl& impl() const noexcept { return *impl_; }
+  const std::shared_ptr<Impl>& impl_pointer() const noexcept { return impl_; }
 
  private:
   std::shared_ptr<Impl> impl_;
 };
+
+/// Whether a launcher (torchrun, mpirun, srun, or wan itself) started this process as one of several, and as which.
+/// Throw Error(invalid_argument) where variables contradict each other.
+bool is_one_of_several(const std::map<std::string, std::string>& environment);
+int rank_of(const std::map<std::string, std::string>& environment);
 
 /// Finds this process's rank and meets the others; a group of one where nothing started others. Throws
 /// Error(invalid_argument) where flags and variables contradict each other, Error(comm) on all ranks where one did not

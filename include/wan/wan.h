@@ -16,6 +16,7 @@
 /// Every function throws wan::Error; nothing prints, exits or aborts. An Engine serves one thread at a time.
 namespace wan {
 
+class Group;
 namespace engine {
 struct Ranks;
 }
@@ -35,9 +36,22 @@ struct EngineOptions {
   std::optional<int64_t> vram;         ///< bytes of the GPU's memory that may be used; default: what is free
   std::optional<int64_t> ram;          ///< of the host's; default: what is available
   std::optional<bool> offload_model;   ///< upstream's flag: true gives the transformers' memory back before decoding
-  /// The processes that work on this together, of which this is one; absent: this one alone.
+  /// The processes that work on this together, of which this is one: from share_work(); absent: this one alone.
   std::shared_ptr<const engine::Ranks> ranks;
 };
+
+/// How the ranks of a group share a generation.
+struct Sharing {
+  /// Ranks that share the tokens of a forward; the rest of them, twice as many at most, share the two branches of the
+  /// guidance. Default: the branches first, for that costs no exchange.
+  std::optional<int> ulysses_size;
+  bool guided = true;     ///< whether there are two branches
+  bool dit_fsdp = false;  ///< every rank keeps one shard of each of the transformers' blocks
+};
+
+/// For EngineOptions::ranks; the engine then belongs to the group, as all ranks' engines must. Null for a group of one.
+/// Throws Error(invalid_argument) where the sizes do not fit together.
+std::shared_ptr<const engine::Ranks> share_work(const Group& group, const Sharing& sharing);
 
 /// What to generate. Fields left empty take the task's defaults, which are upstream's.
 struct Request {

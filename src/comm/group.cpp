@@ -57,6 +57,12 @@ std::vector<GpuInfo> gpus_for(const std::string& device) {
 
 }  // namespace
 
+bool is_one_of_several(const std::map<std::string, std::string>& environment) {
+  return comm::find_ranks({}, environment).size > 1;
+}
+
+int rank_of(const std::map<std::string, std::string>& environment) { return comm::find_ranks({}, environment).rank; }
+
 Group join_group(const GroupOptions& o) {
   auto impl = std::make_shared<Group::Impl>();
   impl->ranks = comm::find_ranks({o.rank, o.world_size, o.local_rank, o.local_world_size, o.master_addr, o.master_port},

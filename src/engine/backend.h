@@ -29,9 +29,10 @@ struct Backend {
 
 /// For "cpu", "cuda" or "auto" (a GPU where one is found). Throws Error(invalid_argument) for other names, and
 /// Error(device or unsupported) where a GPU is wanted but cannot be used, saying what was found and what is needed.
-Backend make_backend(const std::string& device);
+/// `gpu` is CUDA's number of the one to use.
+Backend make_backend(const std::string& device, int gpu = 0);
 
-/// The first CUDA device; for make_backend. `memory` is null where there is none, so that "auto" can go on.
-Backend make_cuda_backend(bool required);
+/// A CUDA device; for make_backend. `memory` is null where there is none, so that "auto" can go on.
+Backend make_cuda_backend(bool required, int gpu);
 
 }  // namespace wan::engine

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/bounded_memory.h"
 #include "core/error.h"
 #include "engine/backend.h"
@@ -20,7 +22,7 @@ struct Engine::Impl {
   explicit Impl(const EngineOptions& engine_options)
       : options(engine_options),
         models(options.ckpt_dir, options.task),
-        backend(engine::make_backend(options.device)),
+        backend(engine::make_backend(options.device, options.ranks ? options.ranks->gpu : 0)),
         memory(*backend.memory),
         arena(memory) {
     require(options.threads >= 0 && options.threads <= 4096, ErrorCode::invalid_argument,
@@ -35,7 +37,7 @@ struct Engine::Impl {
     ctx.stream = backend.stream;
     if (!options.precision) options.precision = backend.compute == DType::bf16 ? Precision::bf16 : Precision::f32;
     ctx.compute = *options.precision == Precision::bf16 ? DType::bf16 : DType::f32;
-    ctx.threads = options.threads > 0 ? options.threads : engine::usable_cpus();
+    ctx.threads = options.threads > 0 ? options.threads : std::max(1, engine::usable_cpus() / ranks_here());
     weights::Policy policy{ctx.compute, false, &memory, backend.upload.get(), ctx.threads};
     weights::Policy text = policy, dit = policy;
     dit.round_to_bf16 = options.convert_model_dtype;
@@ -58,6 +60,7 @@ struct Engine::Impl {
     const engine::Ranks& ranks = *options.ranks;
     mesh.emplace(*ranks.world, ranks.mesh);
     ctx.mesh = &*mesh;
+    ctx.poll = text_ctx.poll = ranks.tick;
     if (!ranks.shard_dit || ranks.world->size() == 1) return;
     shard_ranks = ranks.world->split(0);  // its calls are on a queue of their own
     if (backend.capacity > 0)
@@ -65,6 +68,7 @@ struct Engine::Impl {
     else
       gathers = std::make_unique<weights::HostGatherQueue>();
   }
+  int ranks_here() const noexcept { return options.ranks ? options.ranks->on_this_machine : 1; }
   bool leads() const noexcept { return !options.ranks || options.ranks->leads(); }
 
   /// What this rank does of a request: the first one alone has results.
@@ -74,6 +78,21 @@ struct Engine::Impl {
     own.output.clear();
     own.save_latents.clear();
     own.dump.clear();
+    return own;
+  }
+
+  /// The first rank alone reports to the caller; all tell each other what they do.
+  Hooks own_hooks(const Hooks& hooks) const {
+    if (!options.ranks) return hooks;
+    Hooks own;
+    if (leads()) own = hooks;
+    own.cancel = hooks.cancel;
+    if (options.ranks->report)
+      own.on_progress = [report = options.ranks->report, next = own.on_progress](const Progress& p) {
+        const std::string expert = p.expert.empty() || p.expert == "model" ? "" : fmt::format(", {} expert", p.expert);
+        report(fmt::format("{} {} of {}{}", to_string(p.stage), p.done, p.total, expert));
+        if (next) next(p);
+      };
     return own;
   }
 
@@ -122,6 +141,17 @@ struct Engine::Impl {
     return found;
   }
 
+  /// All ranks must have the same models and make the same video; rank 0 may draw the seed.
+  void agree(const engine::PreparedRequest& prepared) const {
+    if (!options.ranks->agree) return;
+    engine::PreparedRequest shared = prepared;
+    if (shared.request.seed_was_drawn) shared.request.seed = -1;
+    EngineOptions anywhere = options;  // machines may keep a model in different places
+    anywhere.ckpt_dir.clear();
+    options.ranks->agree(
+        {{"model", fingerprint}, {"request", engine::metadata_json(shared, anywhere, models.task(), fingerprint)}});
+  }
+
   /// Numbers of several ranks differ in their last bits from one's.
   std::string shared_by() const {
     if (!mesh) return {};
@@ -135,7 +165,7 @@ struct Engine::Impl {
   }
   /// Of the memory that computes.
   engine::FitBudget budget() const {
-    const int64_t available = engine::usable_memory(), host = options.ram.value_or(available);
+    const int64_t available = engine::usable_memory() / ranks_here(), host = options.ram.value_or(available);
     if (backend.capacity == 0)
       return {backend.name, host > 0 ? host : engine::MemoryPlan::no_limit, options.ram ? available : 0, 0};
     // What other programs use is not ours. The context is there already, but kernels that come later are not.
@@ -170,16 +200,18 @@ Task Engine::task() const noexcept { return impl_->models.task(); }
 Request Engine::prepare(const Request& request) const { return engine::prepare(impl_->models, request).request; }
 
 Result Engine::generate(const Request& request, const Hooks& all_hooks) {
-  const Hooks hooks = impl_->leads() ? all_hooks : Hooks{.cancel = all_hooks.cancel};
+  const Hooks hooks = impl_->own_hooks(all_hooks);
   engine::PreparedRequest prepared = engine::prepare(impl_->models, impl_->own_part(request));
   impl_->make_room(prepared);
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
   std::optional<engine::SavedRun::Found> found;
   if (saved) found = impl_->find_saved(*saved, prepared, hooks);
-  if (impl_->mesh)
+  if (impl_->mesh) {
+    impl_->agree(prepared);
     engine::share_start(impl_->ctx, *impl_->options.ranks->world, prepared.latent,
                         sampler::history_slots(*prepared.request.solver), prepared.request.seed, found);
+  }
   if (found) prepared.request.seed = found->seed;
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);

@@ -49,7 +49,8 @@ Generation::Generation(Context& ctx, Context& text_ctx, const ModelsOnDisk& mode
       dump_(prepared.request.dump),
       saved_(saved) {
   if (hooks.cancel)
-    ctx_.poll = [this] {
+    ctx_.poll = [this, before = ctx.poll] {
+      if (before) before();
       if (hooks_.cancel->load()) stop();
     };
   text_ctx_.poll = ctx_.poll;

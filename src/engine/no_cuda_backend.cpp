@@ -3,7 +3,7 @@
 
 namespace wan::engine {
 
-Backend make_cuda_backend(bool required) {
+Backend make_cuda_backend(bool required, int) {
   if (required) (void)find_gpus();  // says what to install
   return {};
 }

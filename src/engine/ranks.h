@@ -1,6 +1,10 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "core/context.h"
@@ -14,7 +18,13 @@ namespace wan::engine {
 struct Ranks {
   std::shared_ptr<comm::Communicator> world;  ///< of the device's memory; used by one engine at a time
   parallel::MeshSizes mesh;
-  bool shard_dit = false;  ///< every rank keeps one shard of each of the transformers' blocks (--dit_fsdp)
+  bool shard_dit = false;      ///< every rank keeps one shard of each of the transformers' blocks (--dit_fsdp)
+  int gpu = 0;                 ///< CUDA's number of this rank's
+  int on_this_machine = 1;     ///< ranks that share its memory and CPUs
+  std::function<void()> tick;  ///< called as Context::poll is; throws when another rank has failed. May be absent
+  std::function<void(const std::string& state)> report;  ///< what this rank does now. May be absent
+  /// Throws on all ranks where a value differs. May be absent.
+  std::function<void(const std::vector<std::pair<std::string, std::string>>& same)> agree;
 
   bool leads() const noexcept { return world->rank() == 0; }
 };
