@@ -11,7 +11,7 @@ struct Group::Impl {
   comm::Ranks ranks;
   int gpu = -1;
   std::shared_ptr<comm::Control> control;
-  std::unique_ptr<comm::Communicator> world;  ///< of the GPUs' bytes, or the host's where gpu is -1
+  std::shared_ptr<comm::Communicator> world;  ///< of the GPUs' bytes, or the host's where gpu is -1
 };
 
 }  // namespace wan

@@ -20,6 +20,8 @@ using nccl::Result;
 
 constexpr std::chrono::seconds patience{10};  // for work under way when a communicator goes
 
+bool taken(Result result) noexcept { return result == nccl::success || result == nccl::in_progress; }
+
 /// An ncclComm_t that does not block its caller, and that the control thread may abort. NCCL allows one call at a time,
 /// and the abort beside it.
 class Handle {
@@ -142,14 +144,13 @@ class Nccl final : public Communicator {
     queue("all_to_all", [&](Comm comm) {
       const nccl::Library& l = nccl::load();
       Result result = l.group_start();
-      for (size_t r = 0; r < n && result == nccl::success; ++r) {
+      for (size_t r = 0; r < n && taken(result); ++r) {
         const int peer = static_cast<int>(r);
         result = l.send(from.data() + r * block, block, nccl::type_int8, peer, comm, stream);
-        if (result == nccl::success)
-          result = l.receive(to.data() + r * block, block, nccl::type_int8, peer, comm, stream);
+        if (taken(result)) result = l.receive(to.data() + r * block, block, nccl::type_int8, peer, comm, stream);
       }
       const Result end = l.group_end();
-      return result == nccl::success ? end : result;
+      return taken(result) ? end : result;
     });
   }
 
@@ -251,8 +252,7 @@ std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Control> control, int gp
   Comm comm = nullptr;
   nccl::Config config;
   const Result result = l.init_rank(&comm, control->size(), id, control->rank(), &config);
-  require(result == nccl::success || result == nccl::in_progress, ErrorCode::comm, "[NCCL] cannot start: {} {}",
-          l.error_string(result), l.last_error(nullptr));
+  require(taken(result), ErrorCode::comm, "[NCCL] cannot start: {} {}", l.error_string(result), l.last_error(nullptr));
   return std::make_unique<Nccl>(std::move(control), comm);
 }
 
