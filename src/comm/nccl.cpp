@@ -130,11 +130,17 @@ class Nccl final : public Communicator {
   std::unique_ptr<Communicator> split(int colour) override {
     require(colour >= 0, ErrorCode::invalid_argument, "[NCCL] group {}; expected 0 or more", colour);
     const Control::Call call(*handle_.control(), "split");
-    Comm child = nullptr;
+    Comm& child = children_.emplace_back(nullptr);
     nccl::Config config;
-    handle_.run("splitting the GPUs into groups",
-                [&](Comm comm) { return nccl::load().split(comm, colour, rank_, &child, &config); });
-    return std::make_unique<Nccl>(handle_.control(), child);
+    const char* what = "splitting the GPUs into groups";
+    handle_.run(what, [&](Comm comm) { return nccl::load().split(comm, colour, rank_, &child, &config); });
+    // NCCL writes it from a thread of its own, some time after the call is taken.
+    Comm made = nullptr;
+    while ((made = __atomic_load_n(&child, __ATOMIC_ACQUIRE)) == nullptr) {
+      std::this_thread::sleep_for(milliseconds(1));
+      handle_.run(what, [](Comm) { return nccl::in_progress; });
+    }
+    return std::make_unique<Nccl>(handle_.control(), made);
   }
 
   void all_to_all(std::span<const std::byte> from, std::span<std::byte> to, void* stream) override {
@@ -227,6 +233,7 @@ class Nccl final : public Communicator {
     });
   }
 
+  std::deque<Comm> children_;  // as NCCL writes them
   Handle handle_;
   int rank_ = 0, size_ = 1;
   cuda::Handle<void*, cudaFree> token_;  // for barrier()
