@@ -4,6 +4,7 @@
 
 #include "core/context.h"
 #include "engine/dit_store.h"
+#include "engine/dry_run.h"
 #include "engine/dump.h"
 #include "engine/models_on_disk.h"
 #include "engine/prepare.h"
@@ -31,7 +32,8 @@ struct LoadedModels {
 
   weights::Policy policy, text_policy, dit_policy;
   VaeBands vae_bands;
-  bool dits_stay = true;  ///< while the VAE decodes, and for the next generation
+  VaeScratch vae_scratch;  ///< of the arena; 0: as it comes
+  bool dits_stay = true;   ///< while the VAE decodes, and for the next generation
   weights::CopyQueue* text_copies;
   DitStore dits;
 };

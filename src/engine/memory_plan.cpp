@@ -50,13 +50,14 @@ MemoryPlan::MemoryPlan(const GenerationSpec& spec)
 StagePeaks MemoryPlan::other_stages(int64_t held_while_decoding) const {
   const int64_t fixed = fixed_bytes(spec_);
   StagePeaks peaks;
-  peaks.decode = fixed + weights_.decoder.outer + stages_.decode + held_while_decoding;
+  const int64_t kernels = spec_.cuda ? vae_kernel_bytes : 0;
+  peaks.decode = fixed + kernels + weights_.decoder.outer + stages_.decode + held_while_decoding;
   if (spec_.decode_only) return peaks;
   const bool text_here = !(spec_.cuda && spec_.text_on_cpu);
   // A block is converted as it is used; on a GPU the next one may arrive meanwhile.
   const int64_t text_blocks = (spec_.cuda ? streaming_places : 1) * weights_.text.largest_block();
   peaks.text = fixed + stages_.text + (text_here ? weights_.text.outer + text_blocks : 0);
-  if (spec_.image) peaks.image = fixed + stages_.image + weights_.encoder.outer;
+  if (spec_.image) peaks.image = fixed + kernels + stages_.image + weights_.encoder.outer;
   const int64_t conditioning =
       std::max(steps_.high > 0 ? weights_.high.conditioning : 0, steps_.low > 0 ? weights_.low.conditioning : 0);
   peaks.condition = fixed + stages_.condition + conditioning;
@@ -128,22 +129,16 @@ void MemoryPlan::choose_bands(Placement& p, int64_t budget) const {
   // Less than the other stages take helps nobody.
   const int64_t target = std::max({budget, p.device.text, p.device.condition, p.device.sample});
   // The fewest that fit; or, where none do, those that take the least.
-  const auto choose = [&](int64_t& peak, int64_t& bands, int64_t available, const auto& bytes_of) {
-    constexpr int64_t many = 8;  // beyond, what is kept of the bands outweighs the rest
-    const int64_t most = std::min(many, available);
-    if (peak <= target || most < 2) return;
+  const auto choose = [&](int64_t& peak, int64_t& bands, int64_t most, const auto& bytes_of) {
+    if (peak <= target) return;
     const int64_t rest = peak - bytes_of(spec_, 1);
-    const auto take = [&](int64_t count, int64_t bytes) {
-      peak = rest + bytes;
+    for (const int64_t count : {2, 3, 4, 6, 8, 10}) {  // beyond, what is kept of the bands outweighs the rest
+      if (count > most) return;
+      const int64_t bytes = rest + bytes_of(spec_, count);
+      if (bytes >= peak) continue;
+      peak = bytes;
       bands = count;
-    };
-    const int64_t least = bytes_of(spec_, most);
-    if (rest + least >= peak) return;
-    take(most, least);
-    if (peak > target) return;
-    for (const int64_t count : {2, 3, 4, 6}) {
-      if (count >= most) return;
-      if (const int64_t bytes = bytes_of(spec_, count); rest + bytes <= target) return take(count, bytes);
+      if (peak <= target) return;
     }
   };
   choose(p.device.decode, p.bands.decode, height, dry_decode_memory);
