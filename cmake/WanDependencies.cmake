@@ -31,6 +31,7 @@ foreach(pair "fmt:libfmt-dev" "spdlog:libspdlog-dev" "nlohmann_json:nlohmann-jso
   endif()
 endforeach()
 
+wan_require_package(ZLIB zlib1g-dev)
 wan_require_pkg(ICU icu-uc libicu-dev)
 wan_require_pkg(PNG libpng libpng-dev)
 wan_require_pkg(JPEG libjpeg libjpeg62-turbo-dev)

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config
   libdnnl-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev
-  libicu-dev libpng-dev libjpeg-dev libwebp-dev
+  libicu-dev zlib1g-dev libpng-dev libjpeg-dev libwebp-dev
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
   libcurl4-openssl-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev

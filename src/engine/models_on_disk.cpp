@@ -12,7 +12,8 @@ models::DitConfig read_dit_config(const io::DitFiles& files) {
   const nlohmann::json json = io::read_json_file(files.config);
   const io::JsonReader config(json, where);
   models::DitHints hints;
-  hints.heads = config.positive_int("num_heads");
+  // The second as diffusers' WanTransformer3DModel says it.
+  hints.heads = config.positive_int(config.has("num_attention_heads") ? "num_attention_heads" : "num_heads");
   hints.text_len = config.positive_int("text_len", hints.text_len);
   hints.eps = static_cast<float>(config.positive_number("eps", 1e-6));
   return models::infer_dit_config(weights::shape_of(files.tensors.get()), hints, files.tensors.get().label());

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "io/checkpoint.h"
 
 namespace wan::hub {
 namespace {
@@ -29,12 +30,46 @@ bool is_transformer_file(std::string_view path, std::string_view folder) {
   return name == "config.json" || is_weights(name);
 }
 
+// What a pipeline of diffusers consists of; which of its models there are, io::open_checkpoint says.
+bool is_pipeline_file(std::string_view path) {
+  const size_t slash = path.find('/');
+  if (slash == std::string_view::npos) return path == io::model_index_file || path == "generation.json";
+  const std::string_view folder = path.substr(0, slash), name = path.substr(slash + 1);
+  if (name.find('/') != std::string_view::npos) return false;
+  if (folder == "tokenizer" || folder == "scheduler") return true;
+  if (folder == "text_encoder")
+    return name == "config.json" || (name.starts_with(io::diffusers_text_stem) &&
+                                     (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")));
+  return (folder == "transformer" || folder == "transformer_2" || folder == "vae") &&
+         (name == "config.json" || is_weights(name));
+}
+
+std::vector<RemoteFile> select_pipeline_files(const std::vector<RemoteFile>& files, const std::string& repo) {
+  std::vector<RemoteFile> selected;
+  std::ranges::copy_if(files, std::back_inserter(selected),
+                       [](const RemoteFile& f) { return is_pipeline_file(f.path); });
+  std::vector<std::string_view> missing;
+  for (const std::string_view path :
+       {"transformer/config.json", "vae/config.json", "text_encoder/config.json", "tokenizer/spiece.model"})
+    if (std::ranges::none_of(selected, [&](const RemoteFile& file) { return file.path == path; }))
+      missing.push_back(path);
+  require(
+      missing.empty(), ErrorCode::unsupported,
+      "[{}] is no pipeline of a Wan model for diffusers; it lacks:\n  {}\nGive another name, or --all to fetch what "
+      "it has",
+      repo, fmt::join(missing, "\n  "));
+  return selected;
+}
+
 }  // namespace
 
 std::vector<RemoteFile> select_checkpoint_files(const std::vector<RemoteFile>& files, const std::string& repo) {
   const auto any = [&](auto matches) {
     return std::any_of(files.begin(), files.end(), [&](const RemoteFile& file) { return matches(file.path); });
   };
+  if (any([](std::string_view path) { return path == io::model_index_file; }) &&
+      any([](std::string_view path) { return path.starts_with("transformer/"); }))
+    return select_pipeline_files(files, repo);
   const bool two_experts =
       any([](std::string_view path) { return path.starts_with(experts[0]) || path.starts_with(experts[1]); });
   std::vector<std::string_view> transformers(std::begin(experts), std::end(experts));
@@ -56,7 +91,8 @@ std::vector<RemoteFile> select_checkpoint_files(const std::vector<RemoteFile>& f
   need(fmt::format("{} or {}", vaes[0], vaes[1]), any(is_vae));
   need(std::string(tokenizer), any([](std::string_view path) { return path == tokenizer; }));
   require(missing.empty(), ErrorCode::unsupported,
-          "[{}] is not a Wan checkpoint in the official layout; it lacks:\n  {}\nGive another name, or --all to fetch "
+          "[{}] is not a Wan checkpoint in the official layout (nor a pipeline for diffusers); it lacks:\n  {}\nGive "
+          "another name, or --all to fetch "
           "what it has",
           repo, fmt::join(missing, "\n  "));
 

@@ -42,6 +42,32 @@ TEST(Selection, TwoExperts) {
                            "low_noise_model/diffusion_pytorch_model.safetensors", "models_t5_umt5-xxl-enc-bf16.pth"));
 }
 
+TEST(Selection, APipelineForDiffusers) {
+  const std::vector<std::string> wanted = {"model_index.json",
+                                           "scheduler/scheduler_config.json",
+                                           "text_encoder/config.json",
+                                           "text_encoder/model-00001-of-00002.safetensors",
+                                           "text_encoder/model.safetensors.index.json",
+                                           "tokenizer/spiece.model",
+                                           "tokenizer/tokenizer.json",
+                                           "transformer/config.json",
+                                           "transformer/diffusion_pytorch_model-00001-of-00002.safetensors",
+                                           "transformer_2/diffusion_pytorch_model.safetensors.index.json",
+                                           "vae/config.json",
+                                           "vae/diffusion_pytorch_model.safetensors"};
+  std::vector<std::string> all = wanted;
+  for (const char* other :
+       {"README.md", "text_encoder/pytorch_model.bin", "vae/x/config.json", "image_encoder/config.json"})
+    all.emplace_back(other);
+  EXPECT_THAT(selected(all), testing::UnorderedElementsAreArray(wanted));
+  test::expect_error(
+      ErrorCode::unsupported,
+      [] {
+        selected({"model_index.json", "transformer/config.json"});
+      },
+      "vae/config.json", "tokenizer/spiece.model", "--all");
+}
+
 TEST(Selection, WhatIsMissingIsNamed) {
   test::expect_error(
       ErrorCode::unsupported,

@@ -82,16 +82,22 @@ void SafetensorsWriter::commit() {
   file_.commit();
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
-                       const SafetensorsMetadata& metadata) {
+std::string safetensors_header(std::span<const TensorToDescribe> tensors, const SafetensorsMetadata& metadata) {
   std::string header = open_header(metadata);
   int64_t offset = 0;
-  for (const TensorToWrite& t : tensors) {
-    const int64_t end = offset + static_cast<int64_t>(t.data.size());
-    append_tensor(header, t.name, t.dtype, t.shape, offset, end);
-    offset = end;
+  for (const TensorToDescribe& t : tensors) {
+    append_tensor(header, t.name, t.dtype, t.shape, offset, offset + t.nbytes);
+    offset += t.nbytes;
   }
-  SafetensorsWriter writer(path, metadata, static_cast<int64_t>(header.size()) + 1);
+  return header + '}';
+}
+
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
+                       const SafetensorsMetadata& metadata) {
+  std::vector<TensorToDescribe> described;
+  for (const TensorToWrite& t : tensors)
+    described.push_back({t.name, t.dtype, t.shape, static_cast<int64_t>(t.data.size())});
+  SafetensorsWriter writer(path, metadata, static_cast<int64_t>(safetensors_header(described, metadata).size()));
   for (const TensorToWrite& t : tensors) writer.add(t.name, t.dtype, t.shape, t.data);
   writer.commit();
 }

@@ -43,6 +43,15 @@ class SafetensorsWriter {
   std::set<std::string> names_;
 };
 
+/// The JSON header of a file whose tensors follow each other in this order.
+struct TensorToDescribe {
+  std::string name;
+  DType dtype = DType::f32;
+  std::span<const int64_t> shape;
+  int64_t nbytes = 0;
+};
+std::string safetensors_header(std::span<const TensorToDescribe> tensors, const SafetensorsMetadata& metadata);
+
 /// One tensor in memory, for write_safetensors.
 struct TensorToWrite {
   std::string name;
