@@ -3,10 +3,10 @@ include(CMakePackageConfigHelpers)
 
 # The public API's own objects must be in, although nothing in the library refers to them.
 add_library(wan_library SHARED $<TARGET_OBJECTS:wan_bench> $<TARGET_OBJECTS:wan_engine> $<TARGET_OBJECTS:wan_hub>
-  $<TARGET_OBJECTS:wan_comm> $<TARGET_OBJECTS:wan_core>)
+  $<TARGET_OBJECTS:wan_conversion> $<TARGET_OBJECTS:wan_comm> $<TARGET_OBJECTS:wan_core>)
 set_target_properties(wan_library PROPERTIES
   OUTPUT_NAME wan EXPORT_NAME wan VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE CXX)
-target_link_libraries(wan_library PRIVATE wan_bench wan_hub wan_comm)
+target_link_libraries(wan_library PRIVATE wan_bench wan_conversion wan_hub wan_comm)
 target_include_directories(wan_library INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(wan_library INTERFACE cxx_std_20)

@@ -17,6 +17,7 @@ LAYERS = {
     "models": {"core", "ops", "weights", "parallel"},
     "pipeline": {"core", "io", "ops", "weights", "sampler", "models", "parallel"},
     "engine": {"core", "io", "ops", "comm", "weights", "sampler", "models", "parallel", "pipeline"},
+    "conversion": {"core", "io", "hub", "weights", "models", "pipeline", "engine"},
     "bench": {"core", "io", "ops", "comm", "weights", "sampler", "models", "parallel", "pipeline", "engine"},
 }
 HARD_LIMIT = 600

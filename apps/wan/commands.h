@@ -9,6 +9,7 @@ int run_show(const Options& options);
 int run_bench_command(const Options& options);
 int run_plan(const PlanCommandOptions& options);
 int run_download(const Options& options);
+int run_convert(const Options& options);
 /// `wan bench --what load`; prints to stdout.
 void bench_load(const BenchOptions& options, bool json);
 

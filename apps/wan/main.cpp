@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
       case Command::bench: return run_bench_command(options);
       case Command::plan: return run_plan(options.plan);
       case Command::download: return run_download(options);
+      case Command::convert: return run_convert(options);
     }
     return 1;
   } catch (const TextRequested& request) {

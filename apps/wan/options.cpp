@@ -60,7 +60,8 @@ Options parse_options(int argc, const char* const* argv) {
   CLI::App& bench = *app.add_subcommand("bench", "Time the models on this machine, with synthetic weights");
   CLI::App& plan = *app.add_subcommand("plan", "Say what a video would take: memory and time, here or elsewhere");
   CLI::App& download = *app.add_subcommand("download", "Fetch a model from the Hugging Face Hub or ModelScope");
-  for (CLI::App* command : {&generate, &show, &bench, &plan, &download}) command->allow_extras();
+  CLI::App& convert = *app.add_subcommand("convert", "Write a checkpoint in another layout or precision");
+  for (CLI::App* command : {&generate, &show, &bench, &plan, &download, &convert}) command->allow_extras();
   Options options;
   options.environment = read_environment();
   const auto generate_options = add_generate_flags(generate, options.environment);
@@ -68,6 +69,7 @@ Options parse_options(int argc, const char* const* argv) {
   const auto bench_options = add_bench_flags(bench, options.environment);
   const auto plan_options = add_plan_flags(plan, options.environment);
   const auto download_options = add_download_flags(download, options.environment);
+  const auto convert_options = add_convert_flags(convert, options.environment);
 
   try {
     app.parse(argc, argv);
@@ -99,8 +101,12 @@ Options parse_options(int argc, const char* const* argv) {
     if (const auto extras = download.remaining(); !extras.empty()) refuse_extras(download, extras);
     options.command = Command::download;
     options.download = download_options();
+  } else if (convert.parsed()) {
+    if (const auto extras = convert.remaining(); !extras.empty()) refuse_extras(convert, extras);
+    options.command = Command::convert;
+    options.convert = convert_options();
   } else {
-    throw UsageError("no command given; expected generate, download, plan, show or bench");
+    throw UsageError("no command given; expected generate, download, convert, plan, show or bench");
   }
   return options;
 }

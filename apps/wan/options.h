@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "wan/bench.h"
+#include "wan/convert.h"
 #include "wan/download.h"
 #include "wan/plan.h"
 #include "wan/wan.h"
@@ -26,7 +27,7 @@ struct Environment {
   std::map<std::string, std::string> variables;              ///< all, for launchers tell a rank in many ways
 };
 
-enum class Command { generate, show, bench, plan, download };
+enum class Command { generate, show, bench, plan, download, convert };
 
 struct GenerateOptions {
   EngineOptions engine;
@@ -64,6 +65,13 @@ struct DownloadCommandOptions {
   bool quiet = false;  ///< no progress at all
 };
 
+struct ConvertCommandOptions {
+  ConvertOptions convert;
+  bool verify = false;  ///< compare convert.output with what was recorded, and write nothing
+  bool json = false;    ///< progress as JSON lines on stdout
+  bool quiet = false;   ///< no progress at all
+};
+
 /// Everything that the command line and the environment say.
 struct Options {
   Environment environment;
@@ -73,6 +81,7 @@ struct Options {
   BenchCommandOptions bench;
   PlanCommandOptions plan;
   DownloadCommandOptions download;
+  ConvertCommandOptions convert;
 };
 
 /// --help or --version was asked for: print the text on stdout and end with status 0.

@@ -213,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(Program, WhatIsMissingIsNamed) {
   const Outcome none = wan({});
   EXPECT_EQ(none.status, 2);
-  EXPECT_THAT(none.err, HasSubstr("expected generate, download, plan, show or bench"));
+  EXPECT_THAT(none.err, HasSubstr("expected generate, download, convert, plan, show or bench"));
   const Outcome task = wan({"generate", "--prompt", "x", "--task", "i2v-A14B"});
   EXPECT_EQ(task.status, 2);
   EXPECT_THAT(task.err, HasSubstr("--ckpt_dir is missing"));
