@@ -17,6 +17,7 @@ XDG_CACHE_HOME, HF_HUB_OFFLINE, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT, MO
 Examples:
   wan download ti2v-5B
   wan download t2v-A14B --local_dir ./Wan2.2-T2V-A14B
+  wan download t2v-A14B --local_dir ./Wan2.2-T2V-bf16 --bf16
   wan download Wan-AI/Wan2.2-I2V-A14B@main --all
   wan download ti2v-5B --source modelscope
   wan generate --ckpt_dir ti2v-5B --prompt "Two cats box on a stage.")";
@@ -35,6 +36,10 @@ void add_flags(Flags& f) {
   f.value("source", "NAME", "huggingface or modelscope (default: huggingface)", "Where from");
   f.value("endpoint", "URL", "Another address of the source (default: $HF_ENDPOINT, else https://huggingface.co)",
           "Where from");
+  f.on_off(
+      "bf16",
+      "Convert float32 transformers to bf16 as they come: half the disk, the same videos in bf16; with --local_dir",
+      "What");
   f.on_off("all", "Every file of the repository, not only those that wan reads", "What");
   f.value("connections", "N", "At once, 1 to 64 (default: 8)", "How");
   f.on_off("offline", "No network: print the folder of a model that is there", "How");
@@ -65,6 +70,7 @@ std::function<DownloadCommandOptions()> add_download_flags(CLI::App& command, co
     d.cache = f.filled("cache");
     if (d.cache.empty()) d.cache = environment.hub_cache;
     d.all = f.given("all");
+    d.bf16 = f.given("bf16");
     d.offline = f.given("offline") || environment.hub_offline;
     d.connections = f.parsed("connections", parse_int).value_or(d.connections);
     d.answer_timeout = environment.hub_answer_timeout.value_or(d.answer_timeout);

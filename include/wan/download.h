@@ -20,11 +20,14 @@ struct DownloadOptions {
   std::string token;                ///< of the Hugging Face Hub; sent to the endpoint's host alone; empty: none
   std::filesystem::path cache;      ///< HF_HUB_CACHE: holds models--Org--Name folders
   std::filesystem::path local_dir;  ///< plain files in this folder instead of the cache
-  bool all = false;                 ///< every file of the repository, not only those that wan reads
-  bool offline = false;             ///< no network: gives what is there, or fails
-  int connections = 8;              ///< 1 to 64 at once
-  int answer_timeout = 10;          ///< seconds without a connection or an answer to a question about a file
-  int stall_timeout = 10;           ///< seconds in which a transfer moves less than 1 KB/s
+  /// Float32 shards of transformers become bf16 as soon as they are there: half the disk, one of them in both forms at
+  /// a time. What is computed in float32 whatever the precision stays (see ConvertOptions::bf16). Needs local_dir.
+  bool bf16 = false;
+  bool all = false;         ///< every file of the repository, not only those that wan reads
+  bool offline = false;     ///< no network: gives what is there, or fails
+  int connections = 8;      ///< 1 to 64 at once
+  int answer_timeout = 10;  ///< seconds without a connection or an answer to a question about a file
+  int stall_timeout = 10;   ///< seconds in which a transfer moves less than 1 KB/s
 };
 
 /// Known before the first byte of a file comes.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <mutex>
 
@@ -12,6 +11,7 @@
 #include "hub/layout.h"
 #include "hub/selection.h"
 #include "hub/source.h"
+#include "hub/speed.h"
 #include "hub/transfer.h"
 #include "io/printable.h"
 
@@ -37,6 +37,10 @@ void check_options(const DownloadOptions& options) {
           "[download] {} connections; expected 1 to 64", options.connections);
   require(options.answer_timeout >= 1 && options.stall_timeout >= 1, ErrorCode::invalid_argument,
           "[download] a time limit below 1 s; expected 1 or more");
+  require(
+      !options.bf16 || !options.local_dir.empty(), ErrorCode::invalid_argument,
+      "[download] bf16 needs a folder of its own: the cache holds the hub's files as they are, for Python too; give "
+      "--local_dir");
   require(!options.cache.empty() || !options.local_dir.empty(), ErrorCode::invalid_argument,
           "[download] no folder for the model was given");
 }
@@ -56,22 +60,6 @@ DownloadResult from_disk(const DownloadOptions& options, const ModelName& name) 
   return result;
 }
 
-// Bytes per second over the last seconds.
-class Speed {
- public:
-  double add(int64_t bytes) {
-    const auto now = Clock::now();
-    if (samples_.empty() || bytes < samples_.back().second) samples_.clear();
-    samples_.emplace_back(now, bytes);
-    while (samples_.size() > 2 && now - samples_[1].first > std::chrono::seconds(10)) samples_.pop_front();
-    const double seconds = std::chrono::duration<double>(now - samples_.front().first).count();
-    return seconds < 0.5 ? 0 : static_cast<double>(bytes - samples_.front().second) / seconds;
-  }
-
- private:
-  std::deque<std::pair<Clock::time_point, int64_t>> samples_;
-};
-
 class Download {
  public:
   Download(Session& session, const DownloadOptions& options, const DownloadHooks& hooks, const ModelName& name)
@@ -86,8 +74,11 @@ class Download {
     HttpClient client(session_.settings().answer_timeout);
     const Listing listing = source_->list(client);
     const auto files = options_.all ? listing.files : select_checkpoint_files(listing.files, name_.repo);
-    layout_ = options_.local_dir.empty() ? make_cache_layout(options_.cache, name_, listing.commit)
-                                         : make_folder_layout(options_.local_dir, listing.commit);
+    if (options_.local_dir.empty())
+      layout_ = make_cache_layout(options_.cache, name_, listing.commit);
+    else
+      layout_ = options_.bf16 ? make_bf16_folder_layout(options_.local_dir, listing.commit)
+                              : make_folder_layout(options_.local_dir, listing.commit);
     plan(files, listing.commit);
     if (hooks_.on_plan) hooks_.on_plan(plan_);
     const int64_t received = fetch();
@@ -106,7 +97,7 @@ class Download {
       plan_.total_bytes += file.size;
       homes[layout_->home(file).string()].push_back(file);
     }
-    int64_t to_come = 0;
+    int64_t to_come = 0, largest_converted = 0;
     for (const auto& home : homes) {
       const std::vector<RemoteFile>& group = home.second;
       const RemoteFile& file = group.front();
@@ -121,7 +112,10 @@ class Download {
         present_whole_bytes_ += bytes;
         continue;
       }
-      to_come += file.size - partial->done();
+      const bool converts = layout_->converts(file);
+      // Half the size stays of what is converted, and while that goes on the one file is there as well.
+      if (converts) largest_converted = std::max(largest_converted, file.size);
+      to_come += converts ? file.size / 2 : file.size - partial->done();
       plan_.present_bytes += partial->done();
       // The same content under other paths costs nothing more.
       const int64_t copies = bytes - file.size;
@@ -130,6 +124,7 @@ class Download {
       present_files_ += static_cast<int64_t>(group.size()) - 1;
       auto task = std::make_unique<Task>();
       task->file = file;
+      task->converts = converts;
       task->partial = std::move(partial);
       task->on_complete = [this, group] {
         for (const RemoteFile& each : group) layout_->publish(each);
@@ -139,7 +134,7 @@ class Download {
       };
       tasks_.push_back(std::move(task));
     }
-    check_space(layout_->partials(), to_come);
+    check_space(layout_->partials(), to_come + largest_converted);
     for (const auto& task : tasks_) task->partial->begin();
   }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hub/model_name.h"
+#include "hub/partial.h"
 #include "hub/source.h"
 
 namespace wan::hub {
@@ -27,6 +28,10 @@ class Layout {
                           const std::function<void(int64_t)>& on_bytes) const = 0;
   /// Makes folders for a file that is to come.
   virtual void prepare(const RemoteFile& file) const = 0;
+  /// Whether `file` becomes another file once it is there, so that for a while there are both; see take().
+  virtual bool converts(const RemoteFile&) const { return false; }
+  /// Brings verified content home. `on_bytes` is told of pieces of longer work, and may throw to stop.
+  virtual void take(Partial& partial, const RemoteFile& file, const std::function<void(int64_t)>& on_bytes) const;
   /// The content is at home: makes the file visible under its path, or notes where it is from.
   virtual void publish(const RemoteFile& file) const = 0;
   /// All files are there.
@@ -38,6 +43,13 @@ std::unique_ptr<Layout> make_cache_layout(const std::filesystem::path& cache, co
                                           const std::string& commit);
 /// Plain files, with .cache/huggingface/download/PATH.metadata (commit, hash, time) beside them.
 std::unique_ptr<Layout> make_folder_layout(const std::filesystem::path& folder, const std::string& commit);
+
+/// The same, but shards of transformers become bf16 (see io/tensor_names.h) as soon as they are verified. What a file
+/// was and is stands in .cache/huggingface/download/PATH.bf16.json: the hub's hash, and sha256 and size of what it
+/// became.
+std::unique_ptr<Layout> make_bf16_folder_layout(const std::filesystem::path& folder, const std::string& commit);
+/// Where that stands.
+std::filesystem::path bf16_record(const std::filesystem::path& folder, const std::string& path);
 
 /// The tag by which backup programs know a cache, if there is none yet.
 void write_cache_tag(const std::filesystem::path& folder);

@@ -46,6 +46,10 @@ class FolderLayout final : public Layout {
                   const std::function<void(int64_t)>& on_bytes) const override {
     struct stat status {};
     const fs::path path = home(file);
+    std::error_code error;
+    require(!fs::exists(bf16_record(folder_, file.path), error), ErrorCode::invalid_argument,
+            "[{}] was converted to bf16 by an earlier download; give --bf16 again, or another --local_dir",
+            path.string());
     if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != file.size) return false;
     if (is_noted(file, status)) return true;
     on_hash();
@@ -88,6 +92,14 @@ class FolderLayout final : public Layout {
 };
 
 }  // namespace
+
+fs::path bf16_record(const fs::path& folder, const std::string& path) {
+  return folder / ".cache" / "huggingface" / "download" / (path + ".bf16.json");
+}
+
+void Layout::take(Partial& partial, const RemoteFile& file, const std::function<void(int64_t)>&) const {
+  partial.move_to(home(file));
+}
 
 std::unique_ptr<Layout> make_folder_layout(const fs::path& folder, const std::string& commit) {
   return std::make_unique<FolderLayout>(folder, commit);

@@ -37,6 +37,8 @@ class Partial {
   /// Makes the data file, if there is none yet. Before the first write().
   void begin();
   int64_t size() const noexcept { return size_; }
+  /// Where the data are.
+  const std::filesystem::path& path() const noexcept { return data_; }
   int64_t done() const;
   std::vector<ByteRange> missing() const;
 

@@ -141,15 +141,23 @@ bool Transfer::next(Item& item) {
   std::unique_lock lock(mutex_);
   while (complete_ < tasks_.size()) {
     if (session_.stopped()) return false;
-    if (!queue_.empty()) {
-      item = queue_.front();
-      queue_.pop_front();
+    const auto found = std::ranges::find_if(queue_, [this](const Item& i) { return may_begin(*i.task); });
+    if (found != queue_.end()) {
+      item = *found;
+      queue_.erase(found);
       if (item.generation == item.task->generation) return true;
       continue;
     }
     changed_.wait_for(lock, tick);
   }
   return false;
+}
+
+// Files that become others come one after the other: the disk must not hold several of them in both forms.
+bool Transfer::may_begin(const Task& task) const {
+  if (!task.converts) return true;
+  const auto first = std::ranges::find_if(tasks_, [](const auto& t) { return t->converts && !t->complete; });
+  return first != tasks_.end() && first->get() == &task;
 }
 
 bool Transfer::is_current(const Item& item) {
@@ -193,7 +201,7 @@ void Transfer::finish(Task& task) {
     changed_.notify_all();
     return;
   }
-  task.partial->move_to(layout_.home(task.file));
+  layout_.take(*task.partial, task.file, [this](int64_t) { session_.check(); });
   task.on_complete();
   {
     const std::lock_guard lock(mutex_);

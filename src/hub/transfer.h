@@ -26,7 +26,8 @@ struct Task {
   int open_items = 0;
   int wrong_content = 0;  ///< times that the hash was wrong
   bool complete = false;
-  std::string link;  ///< where the bytes are; empty: to be asked
+  bool converts = false;  ///< not guarded: see Layout::converts
+  std::string link;       ///< where the bytes are; empty: to be asked
   int64_t hashed = 0;
 };
 
@@ -61,6 +62,7 @@ class Transfer {
   void work();
   bool next(Item& item);
   void add_items(Task& task);
+  bool may_begin(const Task& task) const;
   void fetch(HttpClient& client, const Item& item);
   void attempt(HttpClient& client, const Item& item, Attempt& state);
   HttpAnswer send(HttpClient& client, const Item& item, Attempt& state, const std::string& url);
