@@ -110,7 +110,7 @@ void print_strategies(const PlanReport& r) {
   bool first = true;
   for (size_t i = 0; i < r.strategies.size(); ++i) {
     if (r.strategies[i].available) continue;
-    if (first) fmt::print("  not in this version yet (it uses one GPU); estimates, per GPU:\n");
+    if (first) fmt::print("  on all of them, with --gpus N (see wan generate); estimates, per GPU:\n");
     first = false;
     print_strategy(r, i);
   }

@@ -32,7 +32,7 @@ struct PlanStage {
 struct PlanStrategy {
   std::string name;                         ///< "resident", "streamed", "guidance-parallel + Ulysses x 2"
   int gpus = 1;                             ///< that it uses; 0: the CPU
-  bool available = true;                    ///< in this version
+  bool available = true;                    ///< to one process; else it takes --gpus
   bool fits = false;                        ///< within the budgets of GPU and host
   std::string note;                         ///< why it does not fit, or what it does
   int64_t resident_blocks = 0, blocks = 0;  ///< of the transformer at work: that stay on the GPU, and all

@@ -137,14 +137,14 @@ TEST(MemoryPlan, OfficialTransformersTakeTheirWeightsAndFewActivations) {
   EXPECT_NEAR(one_expert(Task::ti2v_5B, 1280, 704, 121), 11.2, 0.05 * 11.2);
 }
 
-// Measured: 6.44, 6.21 and (one image) 1.92 GB, weights included.
+// Measured as the driver counts it, less the context: 6.44 and 6.30 GB, weights and the convolutions' kernels included.
 TEST(MemoryPlan, OfficialVaesTakeWhatWasMeasured) {
   const MemoryPlan a14b(official(Task::t2v_A14B, 1280, 720, 81)), small(official(Task::ti2v_5B, 1280, 704, 121));
   const auto decode = [](const MemoryPlan& plan) {
     return static_cast<double>(plan.place_streamed(0).device.decode - cuda_context_bytes) / 1e9;
   };
-  EXPECT_NEAR(decode(a14b), 6.44, 0.07 * 6.44);
-  EXPECT_NEAR(decode(small), 6.21, 0.08 * 6.21);
+  EXPECT_NEAR(decode(a14b), 6.44, 0.05 * 6.44);
+  EXPECT_NEAR(decode(small), 6.30, 0.05 * 6.30);
 }
 
 TEST(MemoryPlan, ABudgetIsNeverExceededAndFilledWithBlocks) {

@@ -63,7 +63,7 @@ bool two_experts_at_work(const MemoryPlan& plan) {
   return steps.high > 0 && steps.low > 0;
 }
 
-/// For later versions of the program: what each GPU has while all share a generation.
+/// What each GPU has while all share a generation (`wan generate --gpus N`).
 void add_shared(std::vector<PlanStrategy>& all, const Maker& maker, const MemoryPlan& plan, const PlanMachine& m) {
   const bool guided = plan.spec().guided();
   const auto add = [&](std::string name, Sharing sharing) {

@@ -393,7 +393,7 @@ TEST_F(Program, PlanPrintsTablesOrOneJsonObject) {
       AllOf(HasSubstr("t2v-A14B, 1280x720, 81 frames, 40 steps with guidance"), HasSubstr("2 x A40, 46.0 GB each"),
             HasSubstr("host 68.7 GB"), HasSubstr("estimates"), ContainsRegex("  resident .* no fit\n"),
             ContainsRegex("> streamed +45.1 GB +6.4 GB +28.0 GB +2m10s +1h27m\n"),
-            ContainsRegex("not in this version yet.*\n  guidance-parallel"),
+            ContainsRegex("on all of them, with --gpus N.*\n  guidance-parallel"),
             ContainsRegex("sample +45.1 GB +28.0 GB +1h26m\n"),
             ContainsRegex("832x480 +4.0 GB +3.0 GB +30.0 s +20m00s\n +--size 832"), HasSubstr("a note\n")));
   for (const std::string& line : table.lines()) EXPECT_LE(line.size(), 100u) << line;

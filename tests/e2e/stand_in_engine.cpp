@@ -95,6 +95,8 @@ Engine Engine::open(const EngineOptions& options) {
   return Engine(std::make_unique<Impl>(Impl{options}));
 }
 
+std::shared_ptr<const engine::Ranks> share_work(const Group&, const Sharing&) { return nullptr; }
+
 Task Engine::task() const noexcept { return impl_->options.task.value_or(Task::t2v_A14B); }
 
 Request Engine::prepare(const Request& request) const {
