@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -63,9 +64,17 @@ int run(int argc, char** argv) {
   }
 }
 
+// A standard stream that came closed must not become the number of the next file that is opened: what is printed would
+// go there. It stays one that cannot be used.
+void hold_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_standard_streams();
   wait_without_spinning(argv);
   // A reader that goes away or a file size limit must not end hours of work; the write then fails and is reported.
   std::signal(SIGPIPE, SIG_IGN);

@@ -102,11 +102,6 @@ void Arena::rewind(size_t block, int64_t used, int64_t total) noexcept {
     blocks_.erase(blocks_.begin() + static_cast<ptrdiff_t>(unused_from), blocks_.end());
 }
 
-void Arena::reserve(int64_t bytes) {
-  release();
-  if (bytes > 0) blocks_.emplace_back(*memory_, round_up(bytes, alignment));
-}
-
 void Arena::release() noexcept {
   blocks_.clear();
   block_ = 0;

@@ -103,11 +103,6 @@ class Arena {
   Tensor make(DType dtype, const Shape& shape);
   MemoryResource& memory() const noexcept { return *memory_; }
   int64_t peak() const noexcept { return peak_; }
-  /// The most in use since the last release().
-  int64_t most() const noexcept { return most_; }
-  /// Lets go of all blocks, as release() does, for one of so many bytes: tensors whose sizes change then leave no gaps
-  /// between blocks. Throws Error(out_of_memory).
-  void reserve(int64_t bytes);
   /// Returns all blocks to the resource; no scope may be open with live tensors.
   void release() noexcept;
 

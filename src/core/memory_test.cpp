@@ -51,28 +51,6 @@ TEST(Arena, ARepeatedComputationHoldsLittleMoreThanItsPeak) {
   EXPECT_EQ(memory.in_use(), settled);
 }
 
-// The same growing tensors leave no gaps in a block that was made for all of them.
-TEST(Arena, AReservedBlockHoldsAComputationExactly) {
-  const auto computation = [](Arena& arena) {
-    const auto outer = arena.scope();
-    bytes(arena, 2 * mib);
-    for (int64_t size = mib; size <= 64 * mib; size *= 2) {
-      const auto scope = arena.scope();
-      bytes(arena, size);
-      bytes(arena, size / 2);
-    }
-  };
-  DryMemory memory;
-  Arena arena(memory);
-  computation(arena);
-  const int64_t most = arena.most();
-  EXPECT_EQ(most, 98 * mib);
-  arena.reserve(most);
-  EXPECT_EQ(memory.in_use(), most);
-  computation(arena);
-  EXPECT_EQ(memory.in_use(), most);
-}
-
 TEST(Arena, LiveTensorsKeepTheirMemory) {
   Arena arena(host_memory());
   const Tensor first = bytes(arena, 2 * mib);

@@ -309,68 +309,42 @@ StageBytes dry_memory(const GenerationSpec& spec) {
 
 namespace {
 
-// Scratch of the matrix products is not the same to the byte on a GPU.
-constexpr int64_t spare_scratch = int64_t{8} << 20;
-
-// By how much whole frames take more than a dry run of them, on an H100: 6.28 GB of an arena for 5.51 (VAE 2.1), 5.18
-// for 4.84 (2.2); encoding 5.07 for 3.62. Bands take what the dry run says. The cause was not found.
+// By how much whole frames take more of an H100 than a dry run of them, 1280x720 and 1280x704: 6.31 GB for 5.35
+// (VAE 2.1), 5.18 for 4.61 (2.2); encoding 5.07 for 3.58. Bands take what the dry run says. The cause was not found.
 double whole_frames_factor(const GenerationSpec& s, bool encoding) {
+  if (!s.cuda) return 1;
   if (encoding) return 1.42;
-  return s.dimensions.vae.z_dim == 16 ? 1.15 : 1.08;
+  return s.dimensions.vae.z_dim == 16 ? 1.19 : 1.13;
 }
-
-struct VaePeak {
-  int64_t all = 0, arena = 0;
-};
 
 // Between bands rows of every frame are kept: a frame more adds as much as the one before it.
 template <class Run>
-VaePeak dry_vae(const GenerationSpec& s, const Shape& latent, int64_t bands, double factor, const Run& run) {
+int64_t dry_vae_memory(const GenerationSpec& s, const Shape& latent, int64_t bands, double factor, const Run& run) {
   DryDevice device(dry_table(s.cuda), s.compute, s.threads);
   const OwnedTensor z(device.memory, DType::f32, latent);
   const int64_t latents = device.memory.in_use();
   const auto peak_of = [&](int64_t frames) {
     device.memory.reset_peak();
     run(device.ctx, z.tensor, frames);
-    VaePeak peak{0, static_cast<int64_t>(factor * static_cast<double>(device.arena.most())) + spare_scratch};
-    if (s.cuda) {  // a GPU's arena is reserved
-      device.arena.reserve(peak.arena);
-      device.memory.reset_peak();
-      run(device.ctx, z.tensor, frames);
-    }
     device.arena.release();
-    peak.all = device.take_peak() - latents;
-    return peak;
+    return static_cast<int64_t>(factor * static_cast<double>(device.take_peak() - latents));
   };
   const int64_t shown = bands == 1 ? shown_latent_frames : shown_latent_frames + 1;
   if (latent[1] <= shown) return peak_of(latent[1]);
-  VaePeak peak = peak_of(shown);
-  if (bands == 1) return peak;
-  const VaePeak before = peak_of(shown - 1);
-  peak.all += (latent[1] - shown) * (peak.all - before.all);
-  peak.arena += (latent[1] - shown) * (peak.arena - before.arena);
-  return peak;
-}
-
-VaePeak dry_decoding(const GenerationSpec& s, int64_t bands) {
-  return dry_vae(s, s.latent(), bands, bands == 1 ? whole_frames_factor(s, false) : 1,
-                 [&](Context& ctx, const Tensor& z, int64_t frames) { dry_decode(s, ctx, z, frames, bands); });
-}
-
-VaePeak dry_encoding(const GenerationSpec& s, int64_t bands) {
-  return dry_vae(s, latent_of(s, image_frames(s)), bands, bands == 1 ? whole_frames_factor(s, true) : 1,
-                 [&](Context& ctx, const Tensor& z, int64_t frames) { dry_encode(s, ctx, z, frames, bands); });
+  const int64_t peak = peak_of(shown);
+  return bands == 1 ? peak : peak + (latent[1] - shown) * (peak - peak_of(shown - 1));
 }
 
 }  // namespace
 
-int64_t dry_decode_memory(const GenerationSpec& s, int64_t bands) { return dry_decoding(s, bands).all; }
-int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) { return dry_encoding(s, bands).all; }
+int64_t dry_decode_memory(const GenerationSpec& s, int64_t bands) {
+  return dry_vae_memory(s, s.latent(), bands, bands == 1 ? whole_frames_factor(s, false) : 1,
+                        [&](Context& ctx, const Tensor& z, int64_t frames) { dry_decode(s, ctx, z, frames, bands); });
+}
 
-VaeScratch dry_vae_scratch(const GenerationSpec& s, const VaeBands& bands) {
-  VaeScratch scratch{dry_decoding(s, bands.decode).arena, 0};
-  if (s.image && !s.decode_only) scratch.encode = dry_encoding(s, bands.encode).arena;
-  return scratch;
+int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) {
+  return dry_vae_memory(s, latent_of(s, image_frames(s)), bands, bands == 1 ? whole_frames_factor(s, true) : 1,
+                        [&](Context& ctx, const Tensor& z, int64_t frames) { dry_encode(s, ctx, z, frames, bands); });
 }
 
 void show_vae(const GenerationSpec& s, const VaeBands& bands, const ops::KernelTable& table) {

@@ -89,12 +89,6 @@ ExpertSteps expert_steps(const GenerationSpec& spec);
 /// of the VAE show the peak. Throws as the stages do.
 StageBytes dry_memory(const GenerationSpec& spec);
 
-/// What the VAE of a generation takes of its arena when it works in so many bands; see Arena::reserve.
-struct VaeScratch {
-  int64_t decode = 0, encode = 0;
-};
-VaeScratch dry_vae_scratch(const GenerationSpec& spec, const VaeBands& bands);
-
 /// The most bytes at once of the VAE alone, besides its weights and the latents.
 int64_t dry_decode_memory(const GenerationSpec& spec, int64_t bands);
 int64_t dry_encode_memory(const GenerationSpec& spec, int64_t bands);

@@ -106,7 +106,6 @@ struct Engine::Impl {
     const engine::Placement p =
         plan.place(may_use.bytes, may_use.host_bytes > 0 ? may_use.host_bytes : engine::MemoryPlan::no_limit);
     loaded->vae_bands = p.bands;
-    loaded->vae_scratch = backend.capacity > 0 ? engine::dry_vae_scratch(spec, p.bands) : engine::VaeScratch{};
     loaded->dits_stay = p.kept_for_decode && !options.offload_model.value_or(false);
     loaded->dits.set_room({p.places, p.resident, p.in_host});
     background.reset();

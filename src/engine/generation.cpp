@@ -164,7 +164,6 @@ ImageCondition Generation::encode_image() {
       whole_clip ? pipeline::fit_bicubic(*prepared_.image, size) : pipeline::fit_and_crop(*prepared_.image, size);
   const int64_t frames = whole_clip ? prepared_.frames : 1;
   const int64_t bands = loaded_.vae_bands.encode;
-  ctx_.arena->reserve(loaded_.vae_scratch.encode);
   reporter_.begin(Stage::image, bands * vae.latent_frames(frames));
 
   if (dump_.wanted()) {
@@ -303,7 +302,6 @@ void Generation::decode(const Tensor& latent, const std::string& metadata) {
   });
   std::vector<float> planes;
   int64_t rows_done = 0;  // of all frames
-  ctx_.arena->reserve(loaded_.vae_scratch.decode);
   reporter_.begin(Stage::decode, prepared_.frames);
   models::decode_bands(ctx_, decoder, vae, latent, loaded_.vae_bands.decode,
                        [&](int64_t frame, int64_t row, const Tensor& part) {

@@ -4,7 +4,6 @@
 
 #include "core/context.h"
 #include "engine/dit_store.h"
-#include "engine/dry_run.h"
 #include "engine/dump.h"
 #include "engine/models_on_disk.h"
 #include "engine/prepare.h"
@@ -32,8 +31,7 @@ struct LoadedModels {
 
   weights::Policy policy, text_policy, dit_policy;
   VaeBands vae_bands;
-  VaeScratch vae_scratch;  ///< of the arena; 0: as it comes
-  bool dits_stay = true;   ///< while the VAE decodes, and for the next generation
+  bool dits_stay = true;  ///< while the VAE decodes, and for the next generation
   weights::CopyQueue* text_copies;
   DitStore dits;
 };

@@ -118,6 +118,9 @@ struct Case {
 
 class BandedVae : public testing::TestWithParam<Case> {};
 
+// The last bits of oneDNN's f32 sums depend on the image's size where there is no AVX-512.
+double bound(DType compute) { return compute == DType::f32 ? 1e-5 : 0; }
+
 TEST_P(BandedVae, DecodesWhatWholeFramesGive) {
   const Loaded vae(GetParam().version, GetParam().compute);
   for (const auto [frames, height, width] :
@@ -127,7 +130,7 @@ TEST_P(BandedVae, DecodesWhatWholeFramesGive) {
     const Tensor whole = streamed_decode(cpu.ctx, vae, z);
     for (const int64_t bands : std::set<int64_t>{1, 2, 3, 4, height / 2, height}) {
       if (bands < 1 || bands > height) continue;
-      EXPECT_EQ(largest_difference(banded_decode(cpu.ctx, vae, z, bands), whole), 0)
+      EXPECT_LE(largest_difference(banded_decode(cpu.ctx, vae, z, bands), whole), bound(GetParam().compute))
           << frames << " frames of " << height << " x " << width << " in " << bands << " bands";
     }
     EXPECT_THROW(banded_decode(cpu.ctx, vae, z, height + 1), Error);
@@ -145,7 +148,7 @@ TEST_P(BandedVae, EncodesWhatWholeFramesGive) {
     const Tensor whole = streamed_encode(cpu.ctx, vae, video);
     for (const int64_t bands : std::set<int64_t>{1, 2, 3, most})
       if (bands <= most) {
-        EXPECT_EQ(largest_difference(banded_encode(cpu.ctx, vae, video, bands), whole), 0)
+        EXPECT_LE(largest_difference(banded_encode(cpu.ctx, vae, video, bands), whole), bound(GetParam().compute))
             << frames << " frames of " << height << " x " << width << " in " << bands << " bands";
       }
     EXPECT_THROW(banded_encode(cpu.ctx, vae, video, most + 1), Error);

@@ -109,6 +109,9 @@ struct WholeClip {
   }
 };
 
+// Where there is no AVX-512, the last bits of oneDNN's sums depend on the number of frames.
+constexpr double sums = 1e-5;
+
 class VaeStream : public testing::TestWithParam<VaeVersion> {};
 
 TEST_P(VaeStream, DecodesInChunksWhatTheWholeClipGives) {
@@ -118,7 +121,7 @@ TEST_P(VaeStream, DecodesInChunksWhatTheWholeClipGives) {
     const Tensor z = some_latent(cpu, vae.config.z_dim, latent_frames, 3, 2);
     const Tensor video = streamed_decode(cpu.ctx, vae, z);
     EXPECT_EQ(video.dim(1), 1 + 4 * (latent_frames - 1));
-    EXPECT_EQ(largest_difference(video, WholeClip{cpu.ctx, vae}.decode(z)), 0) << latent_frames;
+    EXPECT_LE(largest_difference(video, WholeClip{cpu.ctx, vae}.decode(z)), sums) << latent_frames;
   }
 }
 
@@ -130,7 +133,7 @@ TEST_P(VaeStream, EncodesInChunksWhatTheWholeClipGives) {
     const Tensor video = some_latent(cpu, 3, frames, 3 * s, s);
     const Tensor z = streamed_encode(cpu.ctx, vae, video);
     EXPECT_EQ(z.dim(1), 1 + (frames - 1) / 4);
-    EXPECT_LE(largest_difference(z, WholeClip{cpu.ctx, vae}.encode(video)), 1e-6) << frames;
+    EXPECT_LE(largest_difference(z, WholeClip{cpu.ctx, vae}.encode(video)), sums) << frames;
   }
 }
 
