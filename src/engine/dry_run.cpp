@@ -309,12 +309,12 @@ StageBytes dry_memory(const GenerationSpec& spec) {
 
 namespace {
 
-// By how much whole frames take more of an H100 than a dry run of them, 1280x720 and 1280x704: 6.31 GB for 5.35
-// (VAE 2.1), 5.18 for 4.61 (2.2); encoding 5.07 for 3.58. Bands take what the dry run says. The cause was not found.
+// By how much whole frames take more of an H100 than a dry run of them, 1280x720 and 1280x704: 6.32 GB for 5.51 (VAE
+// 2.1), 5.12 for 4.84 (2.2); encoding 5.07 for 3.62. Bands take what the dry run says. The cause was not found.
 double whole_frames_factor(const GenerationSpec& s, bool encoding) {
   if (!s.cuda) return 1;
   if (encoding) return 1.42;
-  return s.dimensions.vae.z_dim == 16 ? 1.19 : 1.13;
+  return s.dimensions.vae.z_dim == 16 ? 1.13 : 1.06;
 }
 
 // Between bands rows of every frame are kept: a frame more adds as much as the one before it.
