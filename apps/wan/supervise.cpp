@@ -219,7 +219,9 @@ class Supervisor {
     if (first_failed_ < 0) return 0;
     const Rank& r = ranks_[static_cast<size_t>(first_failed_)];
     if (!stopped_) {
-      std::string_view said = r.said;
+      // Rank 0 writes for itself, and every rank says the same sentence.
+      const bool told = WIFEXITED(ranks_[0].status) && WEXITSTATUS(ranks_[0].status) != 0;
+      std::string_view said = told ? std::string_view() : std::string_view(r.said);
       while (!said.empty()) {
         const size_t end = std::min(said.find('\n'), said.size());
         fmt::print(stderr, "[rank {}] {}\n", first_failed_, printable(std::string(said.substr(0, end))));

@@ -100,6 +100,7 @@ TEST_F(GenerateOnRanks, SizesThatDoNotFitAreRefused) {
   const Outcome o = make("several", {"--gpus", "2", "--ulysses_size", "3"});
   EXPECT_EQ(o.status, 2);
   EXPECT_THAT(o.err, HasSubstr("[--ulysses_size] 3 of 2 ranks; expected 2, or 1 on each branch of the guidance"));
+  EXPECT_EQ(o.err.find("3 of 2 ranks"), o.err.rfind("3 of 2 ranks")) << "said once";
 }
 
 }  // namespace
