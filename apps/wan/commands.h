@@ -10,6 +10,8 @@ int run_bench_command(const Options& options);
 int run_plan(const PlanCommandOptions& options);
 int run_download(const Options& options);
 int run_convert(const Options& options);
+/// 1 if something fails.
+int run_doctor(const DoctorCommandOptions& options);
 /// `wan bench --what load`; prints to stdout.
 void bench_load(const BenchOptions& options, bool json);
 

@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
       case Command::plan: return run_plan(options.plan);
       case Command::download: return run_download(options);
       case Command::convert: return run_convert(options);
+      case Command::doctor: return run_doctor(options.doctor);
     }
     return 1;
   } catch (const TextRequested& request) {

@@ -61,7 +61,9 @@ Options parse_options(int argc, const char* const* argv) {
   CLI::App& plan = *app.add_subcommand("plan", "Say what a video would take: memory and time, here or elsewhere");
   CLI::App& download = *app.add_subcommand("download", "Fetch a model from the Hugging Face Hub or ModelScope");
   CLI::App& convert = *app.add_subcommand("convert", "Write a checkpoint in another layout or precision");
-  for (CLI::App* command : {&generate, &show, &bench, &plan, &download, &convert}) command->allow_extras();
+  CLI::App& doctor =
+      *app.add_subcommand("doctor", "Look for what keeps this machine from running, or from running well");
+  for (CLI::App* command : {&generate, &show, &bench, &plan, &download, &convert, &doctor}) command->allow_extras();
   Options options;
   options.environment = read_environment();
   const auto generate_options = add_generate_flags(generate, options.environment);
@@ -70,6 +72,7 @@ Options parse_options(int argc, const char* const* argv) {
   const auto plan_options = add_plan_flags(plan, options.environment);
   const auto download_options = add_download_flags(download, options.environment);
   const auto convert_options = add_convert_flags(convert, options.environment);
+  const auto doctor_options = add_doctor_flags(doctor, options.environment);
 
   try {
     app.parse(argc, argv);
@@ -105,6 +108,10 @@ Options parse_options(int argc, const char* const* argv) {
     if (const auto extras = convert.remaining(); !extras.empty()) refuse_extras(convert, extras);
     options.command = Command::convert;
     options.convert = convert_options();
+  } else if (doctor.parsed()) {
+    if (const auto extras = doctor.remaining(); !extras.empty()) refuse_extras(doctor, extras);
+    options.command = Command::doctor;
+    options.doctor = doctor_options();
   } else {
     throw UsageError("no command given; expected generate, download, convert, plan, show or bench");
   }

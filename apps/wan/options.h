@@ -7,6 +7,7 @@
 
 #include "wan/bench.h"
 #include "wan/convert.h"
+#include "wan/doctor.h"
 #include "wan/download.h"
 #include "wan/plan.h"
 #include "wan/wan.h"
@@ -27,7 +28,7 @@ struct Environment {
   std::map<std::string, std::string> variables;              ///< all, for launchers tell a rank in many ways
 };
 
-enum class Command { generate, show, bench, plan, download, convert };
+enum class Command { generate, show, bench, plan, download, convert, doctor };
 
 struct GenerateOptions {
   EngineOptions engine;
@@ -72,6 +73,11 @@ struct ConvertCommandOptions {
   bool quiet = false;   ///< no progress at all
 };
 
+struct DoctorCommandOptions {
+  DoctorOptions doctor;
+  bool json = false;
+};
+
 /// Everything that the command line and the environment say.
 struct Options {
   Environment environment;
@@ -82,6 +88,7 @@ struct Options {
   PlanCommandOptions plan;
   DownloadCommandOptions download;
   ConvertCommandOptions convert;
+  DoctorCommandOptions doctor;
 };
 
 /// --help or --version was asked for: print the text on stdout and end with status 0.

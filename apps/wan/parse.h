@@ -14,6 +14,7 @@ std::function<ShowOptions()> add_show_flags(CLI::App& command);
 std::function<BenchCommandOptions()> add_bench_flags(CLI::App& command, const Environment& environment);
 std::function<DownloadCommandOptions()> add_download_flags(CLI::App& command, const Environment& environment);
 std::function<ConvertCommandOptions()> add_convert_flags(CLI::App& command, const Environment& environment);
+std::function<DoctorCommandOptions()> add_doctor_flags(CLI::App& command, const Environment& environment);
 std::function<PlanCommandOptions()> add_plan_flags(CLI::App& command, const Environment& environment);
 
 }  // namespace wan::app

