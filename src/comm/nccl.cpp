@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "comm/checks.h"
 #include "comm/nccl_library.h"
 #include "core/cuda/check.h"
 #include "core/cuda/handle.h"
@@ -193,12 +194,9 @@ class Nccl final : public Communicator {
 
  private:
   void check(bool right, const char* name, size_t from, size_t to) const {
-    require(right, ErrorCode::comm, "[rank {} of {}] {} from {} to {} bytes does not fit", rank_, size_, name, from,
-            to);
+    check_bytes(right, rank_, size_, name, from, to);
   }
-  void check_peer(int peer) const {
-    require(peer >= 0 && peer < size_, ErrorCode::comm, "[rank {} of {}] there is no rank {}", rank_, size_, peer);
-  }
+  void check_peer(int peer) const { comm::check_peer(peer, rank_, size_); }
 
   // What a rank sends to itself.
   void keep(std::span<const std::byte> bytes, void* stream) {

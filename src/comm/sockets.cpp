@@ -8,6 +8,7 @@
 #include <deque>
 #include <numeric>
 
+#include "comm/checks.h"
 #include "comm/connector.h"
 #include "core/error.h"
 
@@ -145,12 +146,9 @@ class Sockets final : public Communicator {
 
  private:
   void check(bool right, const char* name, size_t from, size_t to) const {
-    require(right, ErrorCode::comm, "[rank {} of {}] {} from {} to {} bytes does not fit", rank_, size(), name, from,
-            to);
+    check_bytes(right, rank_, size(), name, from, to);
   }
-  void check_peer(int peer) const {
-    require(peer >= 0 && peer < size(), ErrorCode::comm, "[rank {} of {}] there is no rank {}", rank_, size(), peer);
-  }
+  void check_peer(int peer) const { comm::check_peer(peer, rank_, size()); }
   static void copy(std::span<const std::byte> from, std::span<std::byte> to) {
     if (!from.empty()) std::memmove(to.data(), from.data(), from.size());
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "comm/checks.h"
 #include "core/error.h"
 
 namespace wan::comm {
@@ -177,12 +178,9 @@ class Threads final : public Communicator {
 
  private:
   void check(bool right, const char* name, size_t from, size_t to) const {
-    require(right, ErrorCode::comm, "[rank {} of {}] {} from {} to {} bytes does not fit", rank_, size(), name, from,
-            to);
+    check_bytes(right, rank_, size(), name, from, to);
   }
-  void check_peer(int peer) const {
-    require(peer >= 0 && peer < size(), ErrorCode::comm, "[rank {} of {}] there is no rank {}", rank_, size(), peer);
-  }
+  void check_peer(int peer) const { comm::check_peer(peer, rank_, size()); }
   static void copy(std::span<const std::byte> from, std::span<std::byte> to) {
     if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
   }
