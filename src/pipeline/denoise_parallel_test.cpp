@@ -10,12 +10,13 @@
 #include "pipeline/denoise.h"
 #include "support/cpu_context.h"
 #include "support/expected.h"
-#include "support/golden_dit.h"
+#include "support/golden_experts.h"
 #include "support/thread_ranks.h"
 
 namespace wan::pipeline {
 namespace {
 
+using test::GoldenExperts;
 using testing::Each;
 using testing::HasSubstr;
 
@@ -25,21 +26,6 @@ const test::Expected& expected() {
   static const test::Expected values(golden + "expected.safetensors");
   return values;
 }
-
-struct GoldenExperts final : Experts {
-  void with_conditioning(Expert e, const UseConditioning& use) override {
-    use(model(e).dit.config, model(e).conditioning);
-  }
-  const models::Dit& at_work(Expert e) override {
-    events.push_back(std::string("at work: ") + to_string(e));
-    return model(e).dit;
-  }
-  void announce(Expert next) override { events.push_back(std::string("next: ") + to_string(next)); }
-  const test::GoldenDit& model(Expert e) const { return e == Expert::high ? high : low; }
-
-  test::GoldenDit high{"Wan2.2-T2V-A14B/high_noise_model"}, low{"Wan2.2-T2V-A14B/low_noise_model"};
-  std::vector<std::string> events;
-};
 
 /// One rank's run.
 struct OneRun {

@@ -9,30 +9,15 @@
 #include "ops/kernels.h"
 #include "support/cpu_context.h"
 #include "support/expected.h"
-#include "support/golden_dit.h"
+#include "support/golden_experts.h"
 
 namespace wan::pipeline {
 namespace {
 
+using test::GoldenExperts;
 using testing::HasSubstr;
 
 const std::string golden = WAN_SOURCE_DIR "/tests/golden/tiny/";
-
-/// The T2V experts.
-struct GoldenExperts final : Experts {
-  void with_conditioning(Expert e, const UseConditioning& use) override {
-    use(model(e).dit.config, model(e).conditioning);
-  }
-  const models::Dit& at_work(Expert e) override {
-    events.push_back(std::string("at work: ") + to_string(e));
-    return model(e).dit;
-  }
-  void announce(Expert next) override { events.push_back(std::string("next: ") + to_string(next)); }
-  const test::GoldenDit& model(Expert e) const { return e == Expert::high ? high : low; }
-
-  test::GoldenDit high{"Wan2.2-T2V-A14B/high_noise_model"}, low{"Wan2.2-T2V-A14B/low_noise_model"};
-  std::vector<std::string> events;
-};
 
 int forwards = 0;  // head projections seen by the spy
 int nan_at = -1;   // the forward whose result gets a NaN
