@@ -5,14 +5,13 @@
 
 #include <atomic>
 #include <cstring>
-#include <deque>
 #include <functional>
-#include <random>
 
 #include "core/error.h"
 #include "io/safetensors.h"
 #include "io/safetensors_writer.h"
 #include "support/cpu_context.h"
+#include "support/simulated_queues.h"
 #include "support/temp_dir.h"
 #include "support/thread_ranks.h"
 
@@ -64,34 +63,28 @@ bool right(int model, int64_t block, std::span<const Tensor> tensors) {
   return same;
 }
 
-/// One rank's queues of exchanges and of computing, whose work runs at random moments, as late as the waits allow: a
-/// wait that is missing shows.
+/// One rank's queues of exchanges (0) and of computing (1).
 class SimulatedQueues final : public GatherQueue {
  public:
-  explicit SimulatedQueues(unsigned seed) : random_(seed) {}
+  explicit SimulatedQueues(unsigned seed) : queues_(seed) {}
   void* stream() override { return this; }
   CopyQueue& shards() override { return shards_; }
-  void mark_gathered(int64_t slot) override { mark(0, gathered_, slot); }
-  void compute_after_gather(int64_t slot) override { hold(1, gathered_, slot); }
-  void mark_computed(int64_t slot) override { mark(1, computed_, slot); }
-  void gather_after_compute(int64_t slot) override { hold(0, computed_, slot); }
-  void finish() override {
-    run_until([&] { return queues_[0].empty(); });
-  }
+  void mark_gathered(int64_t slot) override { queues_.mark(0, gathered_, slot); }
+  void compute_after_gather(int64_t slot) override { queues_.hold(1, gathered_, slot); }
+  void mark_computed(int64_t slot) override { queues_.mark(1, computed_, slot); }
+  void gather_after_compute(int64_t slot) override { queues_.hold(0, computed_, slot); }
+  void finish() override { queues_.finish(0); }
 
-  void ask(size_t queue, std::function<void()> work) {
-    queues_[queue].push_back({std::move(work), [] { return true; }});
-    for (size_t steps = random_() % 4, favoured = random_() % 2; steps > 0; --steps) step(favoured);
-  }
-  void finish_all() {
-    run_until([&] { return queues_[0].empty() && queues_[1].empty(); });
-  }
+  void ask(size_t queue, std::function<void()> work) { queues_.ask(queue, std::move(work)); }
+  void finish_all() { queues_.finish_all(); }
 
  private:
+  using Marks = test::SimulatedQueues::Marks;
+
   /// Shards are copied at once, after what has to be waited for.
   class ShardCopies final : public CopyQueue {
    public:
-    explicit ShardCopies(SimulatedQueues& queues) : queues_(queues) {}
+    explicit ShardCopies(test::SimulatedQueues& queues) : queues_(queues) {}
     MemoryResource& host() override { return host_memory(); }
     void lock_pages(void*, int64_t) override {}
     void copy(void* device, const void* host, int64_t bytes) override { copies_.copy(device, host, bytes); }
@@ -106,45 +99,14 @@ class SimulatedQueues final : public GatherQueue {
     void finish() override {}
 
    private:
-    SimulatedQueues& queues_;
+    test::SimulatedQueues& queues_;
     HostCopyQueue copies_;
-    std::map<int64_t, std::shared_ptr<bool>> used_;
+    Marks used_;
   };
 
-  struct Item {
-    std::function<void()> work;
-    std::function<bool()> ready;
-  };
-  using Marks = std::map<int64_t, std::shared_ptr<bool>>;
-
-  void mark(size_t queue, Marks& marks, int64_t slot) {
-    const auto done = std::make_shared<bool>(false);
-    marks[slot] = done;
-    queues_[queue].push_back({[=] { *done = true; }, [] { return true; }});
-  }
-  void hold(size_t queue, const Marks& marks, int64_t slot) {
-    const auto found = marks.find(slot);
-    if (found != marks.end()) queues_[queue].push_back({[] {}, [done = found->second] { return *done; }});
-  }
-  bool step(size_t queue) {
-    if (queues_[queue].empty() || !queues_[queue].front().ready()) return false;
-    const Item item = std::move(queues_[queue].front());
-    queues_[queue].pop_front();
-    item.work();
-    return true;
-  }
-  template <class Done>
-  void run_until(const Done& done) {
-    while (!done()) {
-      const size_t first = random_() % 2;
-      ASSERT_TRUE(step(first) || step(1 - first)) << "the queues wait for each other";
-    }
-  }
-
-  std::array<std::deque<Item>, 2> queues_;  // exchanges, computing
+  test::SimulatedQueues queues_;
   Marks gathered_, computed_;
-  std::mt19937 random_;
-  ShardCopies shards_{*this};
+  ShardCopies shards_{queues_};
 };
 
 /// Gathers when the queue comes to it.

@@ -6,13 +6,13 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
-#include <random>
 #include <thread>
 
 #include "core/error.h"
 #include "io/safetensors.h"
 #include "io/safetensors_writer.h"
 #include "support/cpu_context.h"
+#include "support/simulated_queues.h"
 #include "support/temp_dir.h"
 
 namespace wan::weights {
@@ -20,45 +20,30 @@ namespace {
 
 using testing::HasSubstr;
 
-/// A device with two queues whose work runs at random moments, as late as the waits allow: a wait that is missing
-/// shows.
+/// A device with a queue of copies (0) and one that computes (1).
 class SimulatedDevice final : public CopyQueue {
  public:
-  explicit SimulatedDevice(unsigned seed) : random_(seed) {}
+  explicit SimulatedDevice(unsigned seed) : queues_(seed) {}
 
   MemoryResource& host() override { return host_memory(); }
   void lock_pages(void*, int64_t) override {}
   void copy(void* device, const void* host, int64_t bytes) override {
     if (fail_copy == copies++) fail(ErrorCode::device, "[simulated] copy {} failed", fail_copy);
-    queues_[0].push_back({[=] { std::memcpy(device, host, static_cast<size_t>(bytes)); }, [] { return true; }});
-    maybe_run();
+    queues_.ask(0, [=] { std::memcpy(device, host, static_cast<size_t>(bytes)); });
   }
   Upload& upload() override { return upload_; }
-  void mark_copied(int64_t slot) override { mark(0, copied_, slot); }
-  void compute_after_copies(int64_t slot) override { hold(1, copied_, slot); }
-  void mark_computed(int64_t slot) override { mark(1, computed_, slot); }
-  void copies_after_compute(int64_t slot) override { hold(0, computed_, slot); }
-  void finish() override {
-    run_until([&] { return queues_[0].empty(); });
-  }
+  void mark_copied(int64_t slot) override { queues_.mark(0, copied_, slot); }
+  void compute_after_copies(int64_t slot) override { queues_.hold(1, copied_, slot); }
+  void mark_computed(int64_t slot) override { queues_.mark(1, computed_, slot); }
+  void copies_after_compute(int64_t slot) override { queues_.hold(0, computed_, slot); }
+  void finish() override { queues_.finish(0); }
 
-  void compute(std::function<void()> work) {
-    queues_[1].push_back({std::move(work), [] { return true; }});
-    maybe_run();
-  }
-  void finish_all() {
-    run_until([&] { return queues_[0].empty() && queues_[1].empty(); });
-  }
+  void compute(std::function<void()> work) { queues_.ask(1, std::move(work)); }
+  void finish_all() { queues_.finish_all(); }
 
   int copies = 0, fail_copy = -1;
 
  private:
-  struct Item {
-    std::function<void()> work;
-    std::function<bool()> ready;
-  };
-  using Marks = std::map<int64_t, std::shared_ptr<bool>>;
-
   /// Pieces that are staged travel in the queue, each from memory of its own until then.
   class StagedUpload final : public Upload {
    public:
@@ -68,8 +53,7 @@ class SimulatedDevice final : public CopyQueue {
     std::span<std::byte> stage() override { return buffer_; }
     void send(std::span<const std::byte> staged, void* to, int64_t bytes) override {
       const auto kept = std::make_shared<std::vector<std::byte>>(staged.begin(), staged.begin() + bytes);
-      device_.queues_[0].push_back({[=] { std::memcpy(to, kept->data(), kept->size()); }, [] { return true; }});
-      device_.maybe_run();
+      device_.queues_.ask(0, [=] { std::memcpy(to, kept->data(), kept->size()); });
     }
 
    private:
@@ -77,37 +61,8 @@ class SimulatedDevice final : public CopyQueue {
     std::vector<std::byte> buffer_;
   };
 
-  void mark(size_t queue, Marks& marks, int64_t slot) {
-    const auto done = std::make_shared<bool>(false);
-    marks[slot] = done;
-    queues_[queue].push_back({[=] { *done = true; }, [] { return true; }});
-  }
-  void hold(size_t queue, const Marks& marks, int64_t slot) {
-    const auto found = marks.find(slot);
-    if (found != marks.end()) queues_[queue].push_back({[] {}, [done = found->second] { return *done; }});
-  }
-  bool step(size_t queue) {
-    if (queues_[queue].empty() || !queues_[queue].front().ready()) return false;
-    const Item item = std::move(queues_[queue].front());
-    queues_[queue].pop_front();
-    item.work();
-    return true;
-  }
-  void maybe_run() {
-    const size_t steps = random_() % 4, favoured = random_() % 2;
-    for (size_t i = 0; i < steps; ++i) step(favoured);
-  }
-  template <class Done>
-  void run_until(const Done& done) {
-    while (!done()) {
-      const size_t first = random_() % 2;
-      ASSERT_TRUE(step(first) || step(1 - first)) << "the queues wait for each other";
-    }
-  }
-
-  std::array<std::deque<Item>, 2> queues_;  // copies, computing
-  Marks copied_, computed_;
-  std::mt19937 random_;
+  test::SimulatedQueues queues_;
+  test::SimulatedQueues::Marks copied_, computed_;
   StagedUpload upload_{*this};
 };
 
