@@ -109,7 +109,7 @@ struct Engine::Impl {
     loaded->dits_stay = p.kept_for_decode && !options.offload_model.value_or(false);
     loaded->dits.set_room({p.places, p.resident, p.in_host});
     background.reset();
-    if (backend.prepare)
+    if (backend.prepare && (leads() || spec.image))  // the others do not decode
       background = backend.prepare([&](const ops::KernelTable& table) { engine::show_vae(spec, p.bands, table); });
   }
 
