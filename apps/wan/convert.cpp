@@ -1,16 +1,14 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "commands.h"
+#include "json_events.h"
 #include "signals.h"
 #include "transfer_display.h"
+#include "transfer_run.h"
 #include "values.h"
 
 namespace wan::app {
 namespace {
-
-using json = nlohmann::ordered_json;
 
 /// Tells a person or a program how a conversion, or a comparison of one, goes.
 class ConvertDisplay {
@@ -58,41 +56,33 @@ class Text final : public ConvertDisplay {
 class JsonLines final : public ConvertDisplay {
  public:
   void planned(const ConvertPlan& p) override {
-    print({{"event", "plan"},
-           {"version", version()},
-           {"folder", p.output.string()},
-           {"files", p.files},
-           {"total_bytes", p.total_bytes},
-           {"present_bytes", p.present_bytes}});
+    print_event({{"event", "plan"},
+                 {"version", version()},
+                 {"folder", p.output.string()},
+                 {"files", p.files},
+                 {"total_bytes", p.total_bytes},
+                 {"present_bytes", p.present_bytes}});
   }
   void progress(const ConvertProgress& p) override {
-    print({{"event", "progress"},
-           {"done_bytes", p.done_bytes},
-           {"total_bytes", p.total_bytes},
-           {"done_files", p.done_files},
-           {"total_files", p.total_files},
-           {"bytes_per_second", p.bytes_per_second > 0 ? json(p.bytes_per_second) : json()},
-           {"seconds_left", p.seconds_left >= 0 ? json(p.seconds_left) : json()}});
+    print_event({{"event", "progress"},
+                 {"done_bytes", p.done_bytes},
+                 {"total_bytes", p.total_bytes},
+                 {"done_files", p.done_files},
+                 {"total_files", p.total_files},
+                 {"bytes_per_second", known(p.bytes_per_second, p.bytes_per_second > 0)},
+                 {"seconds_left", known(p.seconds_left, p.seconds_left >= 0)}});
   }
-  void file(const std::string& path) override { print({{"event", "file"}, {"path", path}}); }
-  void note(const std::string& text) override { print({{"event", "note"}, {"text", text}}); }
+  void file(const std::string& path) override { print_event({{"event", "file"}, {"path", path}}); }
+  void note(const std::string& text) override { print_note_event(text); }
   void finished(const ConvertResult& r) override {
-    print({{"event", "result"},
-           {"path", r.folder.string()},
-           {"files", r.files},
-           {"total_bytes", r.total_bytes},
-           {"written_bytes", r.written_bytes},
-           {"seconds", r.seconds}});
+    print_event({{"event", "result"},
+                 {"path", r.folder.string()},
+                 {"files", r.files},
+                 {"total_bytes", r.total_bytes},
+                 {"written_bytes", r.written_bytes},
+                 {"seconds", r.seconds}});
   }
-  void failed(ErrorCode code, const std::string& message) override {
-    print({{"event", "error"}, {"code", to_string(code)}, {"message", message}});
-  }
-
- private:
-  static void print(const json& event) {
-    fmt::print(stdout, "{}\n", event.dump(-1, ' ', false, json::error_handler_t::replace));
-    std::fflush(stdout);
-  }
+  void failed(ErrorCode code, const std::string& message) override { print_error_event(code, message); }
 };
 
 }  // namespace
@@ -111,20 +101,11 @@ int run_convert(const Options& options) {
   hooks.on_file = [&](const std::string& path) { display->file(path); };
   hooks.on_note = [&](const std::string& text) { display->note(text); };
   hooks.cancel = signals.flag();
-  try {
+  return run_transfer(*display, signals, "the checkpoint", [&] {
     const ConvertResult result = o.verify ? verify_converted(o.convert.output, hooks) : convert(o.convert, hooks);
     display->finished(result);
-    fmt::print(stdout, "{}\n", result.folder.string());
-    if (std::fflush(stdout) != 0)
-      throw Error(ErrorCode::bad_file,
-                  fmt::format("[stdout] could not be written; the checkpoint is in {}", result.folder.string()));
-    return 0;
-  } catch (const Error& e) {
-    display->failed(e.code(), e.what());
-    if (e.code() != ErrorCode::cancelled || signals.received() == 0) throw;
-    fmt::print(stderr, "wan: stopped by signal {}; the same command goes on\n", signals.received());
-    return 128 + signals.received();
-  }
+    return result.folder;
+  });
 }
 
 }  // namespace wan::app

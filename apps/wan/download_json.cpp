@@ -1,14 +1,10 @@
-#include <fmt/format.h>
-
 #include <mutex>
-#include <nlohmann/json.hpp>
 
 #include "download_display.h"
+#include "json_events.h"
 
 namespace wan::app {
 namespace {
-
-using json = nlohmann::ordered_json;
 
 class JsonLines final : public DownloadDisplay {
  public:
@@ -31,8 +27,8 @@ class JsonLines final : public DownloadDisplay {
            {"verified_bytes", p.verified_bytes},
            {"done_files", p.done_files},
            {"total_files", p.total_files},
-           {"bytes_per_second", p.bytes_per_second > 0 ? json(p.bytes_per_second) : json()},
-           {"seconds_left", p.seconds_left >= 0 ? json(p.seconds_left) : json()}});
+           {"bytes_per_second", known(p.bytes_per_second, p.bytes_per_second > 0)},
+           {"seconds_left", known(p.seconds_left, p.seconds_left >= 0)}});
   }
 
   void file(const std::string& path) override { print({{"event", "file"}, {"path", path}}); }
@@ -54,10 +50,9 @@ class JsonLines final : public DownloadDisplay {
   }
 
  private:
-  void print(const json& event) {
+  void print(const Json& event) {
     const std::lock_guard lock(mutex_);
-    fmt::print(stdout, "{}\n", event.dump(-1, ' ', false, json::error_handler_t::replace));
-    std::fflush(stdout);
+    print_event(event);
   }
 
   std::mutex mutex_;
