@@ -15,6 +15,9 @@ target_compile_options(wan_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers>
   $<$<AND:$<BOOL:${WAN_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>)
+# What a test program spends its compile time on: GoogleTest, and the standard library.
+set(wan_test_headers <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <chrono> <cmath> <cstdint> <cstring> <filesystem>
+  <fstream> <functional> <map> <memory> <optional> <random> <span> <sstream> <string> <string_view> <thread> <vector>)
 if(WAN_SANITIZE)
   target_compile_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE})
@@ -34,6 +37,8 @@ function(wan_library name)
   target_link_libraries(wan_${name} PUBLIC ${ARG_DEPS} PRIVATE wan_options)
 endfunction()
 
+add_custom_target(wan_gpu_tests)
+
 # wan_test(NAME DEPS lib... [LABELS label...]): all *_test.cpp of this folder as one GoogleTest program, and all
 # *_gpu_test.cpp as another one with the label gpu.
 function(wan_test name)
@@ -50,6 +55,7 @@ function(wan_test name)
   endif()
   if(gpu_sources AND WAN_HAVE_CUDA)
     wan_test_program(wan_${name}_gpu_test "${gpu_sources}" "${ARG_DEPS}" "gpu")
+    add_dependencies(wan_gpu_tests wan_${name}_gpu_test)
   endif()
 endfunction()
 
@@ -58,6 +64,9 @@ function(wan_test_program target sources deps labels)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${deps} wan_options GTest::gtest_main GTest::gmock)
   target_compile_definitions(${target} PRIVATE WAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # Tests are compiled far more often than they run.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${WAN_TEST_FLAGS}>)
+  target_precompile_headers(${target} PRIVATE ${wan_test_headers})
   include(GoogleTest)
   # Threads that wait by spinning starve each other when tests run side by side.
   set(properties TIMEOUT 300 ENVIRONMENT OMP_WAIT_POLICY=passive)

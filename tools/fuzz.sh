@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds every libFuzzer harness with ASan and UBSan and runs each for SECONDS; fails on a finding.
 # usage: tools/fuzz.sh SECONDS [HARNESS...]     (such as: tools/fuzz.sh 60 zip pickle)
-# The input of a finding is kept in BUILD/artifacts; BUILD is build/fuzz unless WAN_FUZZ_BUILD names another folder.
+# The input of a finding is kept in BUILD/artifacts; BUILD is build/cpu-asan unless WAN_FUZZ_BUILD names another folder.
 set -euo pipefail
 
 if [[ $# -lt 1 || ! $1 =~ ^[1-9][0-9]*$ ]]; then
@@ -11,7 +11,7 @@ fi
 seconds=$1
 shift
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=${WAN_FUZZ_BUILD:-$root/build/fuzz}
+build=${WAN_FUZZ_BUILD:-$root/build/cpu-asan}
 command -v clang++ >/dev/null || { echo "fuzz.sh: clang++ was not found: apt-get install clang" >&2; exit 2; }
 
 names=("$@")
@@ -22,9 +22,7 @@ if [[ ${#names[@]} -eq 0 ]]; then
   done
 fi
 
-cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang \
-  -DCMAKE_CXX_COMPILER=clang++ -DWAN_SANITIZE=address,undefined -DWAN_BUILD_FUZZ=ON -DWAN_BUILD_TESTS=OFF \
-  -DWAN_ONEDNN=OFF -DWAN_CUDA=OFF >/dev/null
+(cd "$root" && cmake --preset cpu-asan -B "$build" >/dev/null)
 cmake --build "$build" --target "${names[@]/#/fuzz_}"
 
 mkdir -p "$build/artifacts"

@@ -29,12 +29,11 @@ TEST(MappedFile, ReadsByCopyAndInPlace) {
     EXPECT_EQ(text_of(file->read(3, 4)), "3456");
     EXPECT_EQ(text_of(file->view(3, 7)), "3456789");
     EXPECT_EQ(file->view(10, 0).size(), 0u);
-    for (const auto& [offset, size] :
-         {std::pair<int64_t, int64_t>{3, 8}, {-1, 2}, {0, -1}, {11, 0}, {INT64_MAX, INT64_MAX}}) {
+    for (const auto& part : {std::pair<int64_t, int64_t>{3, 8}, {-1, 2}, {0, -1}, {11, 0}, {INT64_MAX, INT64_MAX}}) {
       expect_error(
-          ErrorCode::bad_file, [&] { file->read(offset, size); }, file->name());
+          ErrorCode::bad_file, [&] { file->read(part.first, part.second); }, file->name());
       expect_error(
-          ErrorCode::bad_file, [&] { file->view(offset, size); }, file->name());
+          ErrorCode::bad_file, [&] { file->view(part.first, part.second); }, file->name());
     }
   }
 }

@@ -14,11 +14,11 @@ void attention_into(Context& ctx, const Tensor& q, const Tensor& k, const Tensor
               (d == 1 || t->stride(2) == 1) && (heads == 1 || t->stride(1) == d),
           op, "{} is {}, expected {} [L, {}, {}], dense within each row", name, to_string(*t), to_string(q.dtype),
           heads, d);
-  check(k.dim(0) == v.dim(0) && k.dim(0) > 0, op, "k is {} and v is {}, expected equally many rows, at least one",
-        to_string(k), to_string(v));
+  check(k.dim(0) == v.dim(0) && k.dim(0) > 0, op, "k is {} and v is {}, expected equally many rows, at least one", k,
+        v);
   if (rel_bias) check_parameter(op, "rel_bias", rel_bias, {heads, lq + k.dim(0) - 1});
-  check(y && y.dtype == q.dtype && y.shape == q.shape && y.contiguous(), op, "y is {}, expected contiguous {} {}",
-        to_string(y), to_string(q.dtype), to_string(q.shape));
+  check(y && y.dtype == q.dtype && y.shape == q.shape && y.contiguous(), op, "y is {}, expected contiguous {} {}", y,
+        to_string(q.dtype), q.shape);
   call(ctx, op, &KernelTable::attention, AttentionArgs{q, k, v, rel_bias, y, scale});
 }
 

@@ -1,9 +1,20 @@
 #pragma once
+#include <concepts>
 #include <string_view>
 
 #include "core/context.h"
 #include "core/error.h"
 #include "ops/kernels.h"
+
+/// Tensors and shapes may be arguments of `check`: they become text only where a check fails.
+template <class T>
+requires std::same_as<T, wan::Tensor> || std::same_as<T, wan::Shape>
+struct fmt::formatter<T> : fmt::formatter<std::string_view> {
+  template <class FormatContext>
+  auto format(const T& value, FormatContext& ctx) const {
+    return fmt::formatter<std::string_view>::format(wan::to_string(value), ctx);
+  }
+};
 
 /// What the functions of ops/*.h share: argument checks and the call through the table.
 namespace wan::ops {

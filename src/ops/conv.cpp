@@ -23,18 +23,16 @@ Shape check_conv(const Tensor& x, const Tensor& history, const Tensor& w, const 
   check_video(op, "x", x);
   const int64_t t = x.dim(0), h = x.dim(1), wd = x.dim(2), c = x.dim(3);
   check(w && w.rank() == 5 && w.dtype == x.dtype && w.dim(4) == c && w.contiguous() && w.numel() > 0, op,
-        "w is {}, expected contiguous [O, KT, KH, KW, {}] of dtype {} as x has", to_string(w), c, to_string(x.dtype));
+        "w is {}, expected contiguous [O, KT, KH, KW, {}] of dtype {} as x has", w, c, to_string(x.dtype));
   const int64_t kt = w.dim(1);
   int64_t frames = t + kt - 1;
   if (history) {
     check_activation(op, "history", history, 4);
     if (history.dim(0) > 0) check_contiguous(op, "a frame of history", history.slice(0, 0, 1));
-    check(history.dim(0) < 2 || history.stride(0) >= h * wd * c, op, "the frames of history ({}) overlap",
-          to_string(history));
+    check(history.dim(0) < 2 || history.stride(0) >= h * wd * c, op, "the frames of history ({}) overlap", history);
     check(history.dtype == x.dtype && history.dim(0) < kt && history.dim(1) == h && history.dim(2) == wd &&
               history.dim(3) == c,
-          op, "history is {}, expected {} [at most {}, {}, {}, {}]", to_string(history), to_string(x.dtype), kt - 1, h,
-          wd, c);
+          op, "history is {}, expected {} [at most {}, {}, {}, {}]", history, to_string(x.dtype), kt - 1, h, wd, c);
   }
   if (s.time_valid) frames = t + (history ? history.dim(0) : 0);
   if (b) check_parameter(op, "b", b, {w.dim(0)});
@@ -67,12 +65,12 @@ void conv_into(Context& ctx, const Tensor& x, const Tensor& history, const Tenso
   constexpr auto op = "conv_into";
   const Shape shape = check_conv(x, history, w, b, s);
   check_video(op, "y", y);
-  check(y.dtype == x.dtype && y.shape == shape && y.data != x.data, op, "y is {}, expected {} {} apart from x",
-        to_string(y), to_string(x.dtype), to_string(shape));
+  check(y.dtype == x.dtype && y.shape == shape && y.data != x.data, op, "y is {}, expected {} {} apart from x", y,
+        to_string(x.dtype), shape);
   if (residual) {
     check_video(op, "residual", residual);
     check(residual.dtype == y.dtype && residual.shape == y.shape && residual.data != y.data, op,
-          "residual is {}, expected {} {} apart from y", to_string(residual), to_string(y.dtype), to_string(y.shape));
+          "residual is {}, expected {} {} apart from y", residual, to_string(y.dtype), y.shape);
   }
   call_conv(ctx, x, history, w, b, s, y, residual);
 }
@@ -84,8 +82,7 @@ void add_avg_down(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor
   check(factor_t > 0 && factor_s > 0 && y.dtype == x.dtype && y.dim(0) == div_up(x.dim(0), factor_t) &&
             y.dim(1) * factor_s == x.dim(1) && y.dim(2) * factor_s == x.dim(2) && y.dim(3) > 0 &&
             x.dim(3) * factor_t * factor_s * factor_s % y.dim(3) == 0,
-        op, "x is {} and y is {}: not a reduction by {} in time and {} in space", to_string(x), to_string(y), factor_t,
-        factor_s);
+        op, "x is {} and y is {}: not a reduction by {} in time and {} in space", x, y, factor_t, factor_s);
   call(ctx, op, &KernelTable::avg_down, ResampleShortcutArgs{x, y, factor_t, factor_s});
 }
 
@@ -95,8 +92,7 @@ void add_dup_up(Context& ctx, const Tensor& y, const Tensor& x, int64_t factor_t
   check_video(op, "y", y);
   const int64_t dropped = first_chunk ? factor_t - 1 : 0;
   check(y.dim(0) == x.dim(0) * factor_t - dropped && y.dim(1) == x.dim(1) * factor_s, op,
-        "x is {} and y is {}: not an enlargement by {} in time and {} in space", to_string(x), to_string(y), factor_t,
-        factor_s);
+        "x is {} and y is {}: not an enlargement by {} in time and {} in space", x, y, factor_t, factor_s);
   add_dup_up_part(ctx, y, x, factor_t, factor_s, dropped, 0);
 }
 
@@ -110,7 +106,7 @@ void add_dup_up_part(Context& ctx, const Tensor& y, const Tensor& x, int64_t fac
           y.dim(0) + skip_t <= x.dim(0) * factor_t && y.dim(1) + skip_rows <= x.dim(1) * factor_s &&
           y.dim(2) == x.dim(2) * factor_s && x.dim(3) > 0 && y.dim(3) * factor_t * factor_s * factor_s % x.dim(3) == 0,
       op, "x is {} and y is {}: not a part of an enlargement by {} in time and {} in space from frame {} and row {} on",
-      to_string(x), to_string(y), factor_t, factor_s, skip_t, skip_rows);
+      x, y, factor_t, factor_s, skip_t, skip_rows);
   call(ctx, op, &KernelTable::dup_up, ResampleShortcutArgs{x, y, factor_t, factor_s, skip_t, skip_rows});
 }
 

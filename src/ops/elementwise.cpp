@@ -7,8 +7,7 @@ namespace {
 
 void check_pair(const char* op, const char* first, const Tensor& a, const char* second, const Tensor& b) {
   check(a && b && is_float(a.dtype) && is_float(b.dtype) && a.shape == b.shape && a.contiguous() && b.contiguous(), op,
-        "{} is {} and {} is {}, expected equal contiguous shapes in f32 or bf16", first, to_string(a), second,
-        to_string(b));
+        "{} is {} and {} is {}, expected equal contiguous shapes in f32 or bf16", first, a, second, b);
 }
 
 // Any contiguous tensor as rows.
@@ -27,26 +26,26 @@ void add(Context& ctx, const Tensor& x, const Tensor& y) {
 void gated_add(Context& ctx, const Tensor& x, const Tensor& y, const Tensor& gate, int64_t split) {
   constexpr auto op = "gated_add";
   check_pair(op, "x", x, "y", y);
-  check(x.rank() == 2, op, "x is {}, expected [L, C]", to_string(x));
+  check(x.rank() == 2, op, "x is {}, expected [L, C]", x);
   check_rows(op, "gate", gate, x.dim(1));
   call(ctx, op, &KernelTable::gated_add, GatedAddArgs{x, y, gate, split});
 }
 
 void gelu_mul(Context& ctx, const Tensor& a, const Tensor& b) {
   check_pair("gelu_mul", "a", a, "b", b);
-  check(a.dtype == b.dtype, "gelu_mul", "a is {} and b is {}, expected one dtype", to_string(a), to_string(b));
+  check(a.dtype == b.dtype, "gelu_mul", "a is {} and b is {}, expected one dtype", a, b);
   call(ctx, "gelu_mul", &KernelTable::gelu_mul, GeluMulArgs{a, b});
 }
 
 Tensor silu(Context& ctx, const Tensor& x) {
-  check(x && x.dtype == DType::f32 && x.contiguous(), "silu", "x is {}, expected contiguous f32", to_string(x));
+  check(x && x.dtype == DType::f32 && x.contiguous(), "silu", "x is {}, expected contiguous f32", x);
   const Tensor y = ctx.make(DType::f32, x.shape);
   call(ctx, "silu", &KernelTable::silu, SiluArgs{x, y});
   return y;
 }
 
 Tensor convert(Context& ctx, const Tensor& x, DType dtype) {
-  check(x && is_float(x.dtype) && is_float(dtype), "convert", "{} to {}: only f32 and bf16 are converted", to_string(x),
+  check(x && is_float(x.dtype) && is_float(dtype), "convert", "{} to {}: only f32 and bf16 are converted", x,
         to_string(dtype));
   if (x.dtype == dtype) return x;
   check_contiguous("convert", "x", x);
@@ -67,7 +66,7 @@ void combine(Context& ctx, std::span<const Sum> sums) {
   CombineArgs args;
   const auto slot_of = [&](const Tensor& t, const char* what) {
     check(t && t.dtype == DType::f32 && t.shape == sums[0].out.shape && t.contiguous(), op,
-          "{} is {}, expected contiguous f32 {}", what, to_string(t), to_string(sums[0].out.shape));
+          "{} is {}, expected contiguous f32 {}", what, t, to_string(sums[0].out.shape));
     int slot = 0;
     while (slot < args.slots && args.slot[static_cast<size_t>(slot)].data != t.data) ++slot;
     if (slot < args.slots) return slot;
@@ -96,7 +95,7 @@ void combine(Context& ctx, const Tensor& out, std::span<const Term> terms) {
 Tensor embedding(Context& ctx, const Tensor& table, std::span<const int32_t> ids) {
   constexpr auto op = "embedding";
   check(table && table.rank() == 2 && (is_float(table.dtype) || table.dtype == DType::f16) && table.contiguous(), op,
-        "the table is {}, expected contiguous [V, C] in f32, bf16 or f16", to_string(table));
+        "the table is {}, expected contiguous [V, C] in f32, bf16 or f16", table);
   for (const int32_t id : ids)
     check(id >= 0 && id < table.dim(0), op, "id {} is outside the table of {} rows; the tokenizer is not this model's",
           id, table.dim(0));
@@ -106,7 +105,7 @@ Tensor embedding(Context& ctx, const Tensor& table, std::span<const int32_t> ids
 }
 
 bool all_finite(Context& ctx, const Tensor& x) {
-  check(x && x.dtype == DType::f32 && x.contiguous(), "all_finite", "x is {}, expected contiguous f32", to_string(x));
+  check(x && x.dtype == DType::f32 && x.contiguous(), "all_finite", "x is {}, expected contiguous f32", x);
   bool result = true;
   call(ctx, "all_finite", &KernelTable::all_finite, AllFiniteArgs{x, &result});
   return result;

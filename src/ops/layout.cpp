@@ -9,7 +9,7 @@ namespace {
 
 void check_latent(const char* op, const char* name, const Tensor& t) {
   check(t && t.rank() == 4 && t.dtype == DType::f32 && t.contiguous(), op,
-        "{} is {}, expected contiguous f32 [C, F, H, W]", name, to_string(t));
+        "{} is {}, expected contiguous f32 [C, F, H, W]", name, t);
 }
 
 int64_t volume(const std::array<int64_t, 3>& patch) { return patch[0] * patch[1] * patch[2]; }
@@ -19,7 +19,7 @@ int64_t tokens(const char* op, const Tensor& t, const std::array<int64_t, 3>& pa
   check(patch[0] > 0 && patch[1] > 0 && patch[2] > 0, op, "a patch of {} x {} x {}, expected positive sizes", patch[0],
         patch[1], patch[2]);
   check(t.dim(1) % patch[0] == 0 && t.dim(2) % patch[1] == 0 && t.dim(3) % patch[2] == 0, op,
-        "{} cannot be cut into patches of {} x {} x {}", to_string(t), patch[0], patch[1], patch[2]);
+        "{} cannot be cut into patches of {} x {} x {}", t, patch[0], patch[1], patch[2]);
   return t.numel() / std::max<int64_t>(t.dim(0), 1) / volume(patch);
 }
 
@@ -33,9 +33,9 @@ void check_affine(const char* op, const Tensor& scale, const Tensor& shift, int6
 // A [C, T, H, W] f32 tensor whose frames are dense.
 void check_planar(const char* op, const char* name, const Tensor& t, int64_t patch) {
   check(t && t.rank() == 4 && t.dtype == DType::f32 && t.stride(3) == 1 && t.stride(2) == t.dim(3), op,
-        "{} is {}, expected f32 [C, T, H, W] with dense frames", name, to_string(t));
+        "{} is {}, expected f32 [C, T, H, W] with dense frames", name, t);
   check(patch > 0 && t.dim(2) % patch == 0 && t.dim(3) % patch == 0, op,
-        "{} is {}, its height and width must be multiples of {}", name, to_string(t), patch);
+        "{} is {}, its height and width must be multiples of {}", name, t, patch);
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Tensor patchify(Context& ctx, const Tensor& x, const Tensor& extra, std::array<i
   if (extra) {
     check_latent(op, "extra", extra);
     check(extra.dim(1) == x.dim(1) && extra.dim(2) == x.dim(2) && extra.dim(3) == x.dim(3), op,
-          "x is {} and extra is {}, they may only differ in channels", to_string(x), to_string(extra));
+          "x is {} and extra is {}, they may only differ in channels", x, extra);
     channels += extra.dim(0);
   }
   const Tensor y = ctx.make(ctx.compute, {tokens(op, x, patch), channels * volume(patch)});
@@ -60,8 +60,7 @@ void unpatchify(Context& ctx, const Tensor& x, const Tensor& y, std::array<int64
   check_latent(op, "y", y);
   check(
       x && x.dtype == DType::f32 && x.shape == Shape{tokens(op, y, patch), volume(patch) * y.dim(0)} && x.contiguous(),
-      op, "x is {}, expected contiguous f32 {}", to_string(x),
-      to_string(Shape{tokens(op, y, patch), volume(patch) * y.dim(0)}));
+      op, "x is {}, expected contiguous f32 {}", x, to_string(Shape{tokens(op, y, patch), volume(patch) * y.dim(0)}));
   call(ctx, op, &KernelTable::unpatchify, UnpatchifyArgs{x, y, patch});
 }
 
@@ -82,7 +81,7 @@ void to_planar(Context& ctx, const Tensor& x, const Tensor& scale, const Tensor&
   check_activation(op, "x", x, 4);
   check_contiguous(op, "x", x);
   const Shape expected{y.dim(1), y.dim(2) / patch, y.dim(3) / patch, y.dim(0) * patch * patch};
-  check(x.shape == expected, op, "x is {}, expected {} to fill {}", to_string(x), to_string(expected), to_string(y));
+  check(x.shape == expected, op, "x is {}, expected {} to fill {}", x, expected, y);
   call(ctx, op, &KernelTable::to_planar, ToPlanarArgs{x, scale, shift, y, patch, clamp});
 }
 
@@ -90,7 +89,7 @@ Tensor interleave_time(Context& ctx, const Tensor& x) {
   constexpr auto op = "interleave_time";
   check_activation(op, "x", x, 4);
   check_contiguous(op, "x", x);
-  check(x.dim(3) % 2 == 0, op, "x is {}, expected an even number of channels", to_string(x));
+  check(x.dim(3) % 2 == 0, op, "x is {}, expected an even number of channels", x);
   const Tensor y = ctx.make(x.dtype, {2 * x.dim(0), x.dim(1), x.dim(2), x.dim(3) / 2});
   call(ctx, op, &KernelTable::interleave_time, InterleaveTimeArgs{x, y});
   return y;
@@ -102,14 +101,13 @@ void copy_rows(Context& ctx, const Tensor& from, const Tensor& to) {
     check_activation(op, name, *t, 3);
     check(t->dim(2) <= 1 || t->stride(2) == 1, op, "the rows of {} ({}) must be dense", name, to_string(*t));
   }
-  check(from.shape == to.shape && from.dtype == to.dtype, op, "from is {} and to is {}, expected equal ones",
-        to_string(from), to_string(to));
+  check(from.shape == to.shape && from.dtype == to.dtype, op, "from is {} and to is {}, expected equal ones", from, to);
   call(ctx, op, &KernelTable::copy_rows, CopyRowsArgs{from, to});
 }
 
 Tensor upload(Context& ctx, std::span<const float> values, const Shape& shape) {
   check(static_cast<int64_t>(values.size()) == shape.numel(), "upload", "{} values for a tensor of shape {}",
-        values.size(), to_string(shape));
+        values.size(), shape);
   const Tensor y = ctx.make(DType::f32, shape);
   ctx.arena->memory().upload(y.data, values.data(), y.nbytes());
   return y;

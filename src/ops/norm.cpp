@@ -10,7 +10,7 @@ namespace wan::ops {
 namespace {
 
 void check_residual(const char* op, const Tensor& x, DType out) {
-  check(x && x.dtype == DType::f32 && x.rank() == 2, op, "x is {}, expected f32 [L, C]", to_string(x));
+  check(x && x.dtype == DType::f32 && x.rank() == 2, op, "x is {}, expected f32 [L, C]", x);
   check_contiguous(op, "x", x);
   check(is_float(out), op, "the result cannot be {}, only f32 or bf16", to_string(out));
 }
@@ -38,8 +38,7 @@ Tensor norm_modulate(Context& ctx, const Tensor& x, const Tensor& shift, const T
   check_residual(op, x, out);
   check_rows(op, "shift", shift, x.dim(1));
   check_rows(op, "scale", scale, x.dim(1));
-  check(shift.dim(0) == scale.dim(0), op, "shift is {} and scale is {}, expected equal shapes", to_string(shift),
-        to_string(scale));
+  check(shift.dim(0) == scale.dim(0), op, "shift is {} and scale is {}, expected equal shapes", shift, scale);
   const Tensor y = ctx.make(out, x.shape);
   call(ctx, op, &KernelTable::norm_modulate, NormModulateArgs{x, shift, scale, y, split, eps});
   return y;
@@ -59,16 +58,14 @@ void gated_add_norm(Context& ctx, const Tensor& x, const Tensor& y, const Tensor
                     int64_t split, float eps, const Tensor& z) {
   constexpr auto op = "gated_add_norm";
   check_residual(op, x, z.dtype);
-  check(z && z.shape == x.shape && z.contiguous(), op, "z is {}, expected contiguous {}", to_string(z),
-        to_string(x.shape));
-  check(y && is_float(y.dtype) && y.shape == x.shape && y.contiguous(), op, "y is {}, expected contiguous {}",
-        to_string(y), to_string(x.shape));
+  check(z && z.shape == x.shape && z.contiguous(), op, "z is {}, expected contiguous {}", z, x.shape);
+  check(y && is_float(y.dtype) && y.shape == x.shape && y.contiguous(), op, "y is {}, expected contiguous {}", y,
+        x.shape);
   if (gate) check_rows(op, "gate", gate, x.dim(1));
   check_rows(op, "shift", norm.shift, x.dim(1));
   check_rows(op, "scale", norm.scale, x.dim(1));
   check(norm.shift.dim(0) == norm.scale.dim(0) && (!norm.plain || norm.scale.dim(0) == 1), op,
-        "shift is {} and scale is {}, expected equal shapes (of one row for a plain norm)", to_string(norm.shift),
-        to_string(norm.scale));
+        "shift is {} and scale is {}, expected equal shapes (of one row for a plain norm)", norm.shift, norm.scale);
   call(ctx, op, &KernelTable::gated_add_norm,
        GatedAddNormArgs{x, y, gate, norm.shift, norm.scale, z, split, norm.plain ? 0.f : 1.f, eps});
 }
@@ -84,12 +81,11 @@ Tensor rms_norm(Context& ctx, const Tensor& x, const Tensor& w, float eps, DType
 
 void channel_norm_into(Context& ctx, const Tensor& x, const Tensor& gamma, bool silu, const Tensor& y) {
   constexpr auto op = "channel_norm";
-  check(x && x.rank() >= 1 && is_float(x.dtype), op, "x is {}, expected [..., C] in f32 or bf16", to_string(x));
+  check(x && x.rank() >= 1 && is_float(x.dtype), op, "x is {}, expected [..., C] in f32 or bf16", x);
   check_contiguous(op, "x", x);
   const int64_t c = x.shape.back();
   check_parameter(op, "gamma", gamma, {c});
-  check(y && y.dtype == x.dtype && y.shape == x.shape, op, "y is {}, expected {} {}", to_string(y), to_string(x.dtype),
-        to_string(x.shape));
+  check(y && y.dtype == x.dtype && y.shape == x.shape, op, "y is {}, expected {} {}", y, to_string(x.dtype), x.shape);
   check_contiguous(op, "y", y);
   if (x.numel() == 0) return;
   const Shape flat{x.numel() / c, c};
@@ -114,10 +110,9 @@ void rms_norm_rope(Context& ctx, const Tensor& x, const Tensor& w, const Rope3d*
                    int64_t first_token) {
   constexpr auto op = "rms_norm_rope";
   check_activation(op, "x", x, 2);
-  check(x.dim(1) == 1 || x.stride(1) == 1, op, "the rows of x ({}) must be dense", to_string(x));
+  check(x.dim(1) == 1 || x.stride(1) == 1, op, "the rows of x ({}) must be dense", x);
   check_parameter(op, "w", w, {x.dim(1)});
-  check(heads > 0 && x.dim(1) % heads == 0, op, "x is {}, its width must be a multiple of the {} heads", to_string(x),
-        heads);
+  check(heads > 0 && x.dim(1) % heads == 0, op, "x is {}, its width must be a multiple of the {} heads", x, heads);
   if (rope) {
     const int64_t pairs = rope->frame.dim(1) + rope->height.dim(1) + rope->width.dim(1);
     check(2 * pairs == x.dim(1) / heads, op, "the tables rotate {} channels of a head, but heads have {}", 2 * pairs,

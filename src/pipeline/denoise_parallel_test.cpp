@@ -89,11 +89,11 @@ TEST(DenoiseParallel, OneBranchOnEachHalfIsExactlyTheSame) {
 }
 
 TEST(DenoiseParallel, WithoutGuidanceBothHalvesComputeTheSame) {
-  for (const auto& [low, high] : {std::pair(1., 4.), {3., 1.}, {1., 1.}}) {
+  for (const auto& guidance : {std::pair(1., 4.), {3., 1.}, {1., 1.}}) {
     const auto change = [&](OneRun& run, int) {
-      run.job.guidance_low = low;
-      run.job.guidance_high = high;
-      if (low == 1 && high == 1) run.job.context_uncond = {};
+      run.job.guidance_low = guidance.first;
+      run.job.guidance_high = guidance.second;
+      if (guidance == std::pair(1., 1.)) run.job.context_uncond = {};
     };
     OneRun one;
     change(one, 0);

@@ -94,14 +94,16 @@ struct OpCase {
 
 inline void add_linear_cases(std::vector<OpCase>& cases, DType dtype) {
   using ops::Activation;
-  for (const auto [m, k, n] :
-       {std::array<int64_t, 3>{1, 1, 1}, {1, 64, 48}, {7, 33, 5}, {64, 128, 96}, {65, 257, 131}, {200, 512, 70}})
+  struct Size {
+    int64_t m, k, n;
+  };
+  for (const Size s : {Size{1, 1, 1}, {1, 64, 48}, {7, 33, 5}, {64, 128, 96}, {65, 257, 131}, {200, 512, 70}})
     for (const auto act : {Activation::none, Activation::gelu_tanh, Activation::silu})
       for (const DType out : {DType::f32, dtype})
-        cases.push_back({fmt::format("linear_{}x{}x{}_act{}_{}", m, k, n, static_cast<int>(act), to_string(out)),
+        cases.push_back({fmt::format("linear_{}x{}x{}_act{}_{}", s.m, s.k, s.n, static_cast<int>(act), to_string(out)),
                          [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
-                           const Tensor x = make.normal(dtype, {m, k}), w = make.normal(dtype, {n, k}, 0.2f);
-                           return {ops::linear(ctx, x, w, make.normal(DType::f32, {n}), out, act)};
+                           const Tensor x = make.normal(dtype, {s.m, s.k}), w = make.normal(dtype, {s.n, s.k}, 0.2f);
+                           return {ops::linear(ctx, x, w, make.normal(DType::f32, {s.n}), out, act)};
                          }});
   cases.push_back({"linear_strided_without_bias", [=](Context& ctx, Maker& make) -> std::vector<Tensor> {
                      return {ops::linear(ctx, make.strided(dtype, 37, 45, 19), make.normal(dtype, {50, 45}))};
