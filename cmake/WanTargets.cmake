@@ -64,7 +64,6 @@ function(wan_test_program target sources deps labels)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE ${deps} wan_options GTest::gtest_main GTest::gmock)
   target_compile_definitions(${target} PRIVATE WAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  # Tests are compiled far more often than they run.
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${WAN_TEST_FLAGS}>)
   target_precompile_headers(${target} PRIVATE ${wan_test_headers})
   include(GoogleTest)
