@@ -69,7 +69,7 @@ std::pair<double, double> errors(const test::GoldenCase& c, DType compute, const
   const weights::Policy policy{compute, round_weights, &host_memory()};
   LoadedModels loaded(models, policy, policy, policy, nullptr, nullptr);
   const Hooks hooks;
-  Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({});
+  Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({}, true);
 
   const test::Expected got(r.dump), want(test::golden_folder + "expected.safetensors");
   const std::string prefix = std::string(c.name) + ".";

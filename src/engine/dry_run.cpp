@@ -347,7 +347,7 @@ int64_t dry_encode_memory(const GenerationSpec& s, int64_t bands) {
                         [&](Context& ctx, const Tensor& z, int64_t frames) { dry_encode(s, ctx, z, frames, bands); });
 }
 
-void show_vae(const GenerationSpec& s, const VaeBands& bands, const ops::KernelTable& table) {
+void show_vae(const GenerationSpec& s, const VaeBands& bands, int rank, const ops::KernelTable& table) {
   constexpr int64_t enough = 6;  // latent frames, until the windows of frames have been at all their places
   DryDevice device(table, s.compute, s.threads);
   if (s.image && !s.decode_only) {
@@ -356,7 +356,11 @@ void show_vae(const GenerationSpec& s, const VaeBands& bands, const ops::KernelT
     device.arena.release();
   }
   const OwnedTensor z(device.memory, DType::f32, s.latent());
-  dry_decode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), enough), bands.decode);
+  const models::VaeConfig& vae = s.dimensions.vae;
+  const auto decoder = dry_weights<models::VaeDecoderWeights>(vae, s.compute);
+  const auto world = parallel::Mesh::dry_world(rank, s.mesh.ranks());
+  models::decode_shared(device.ctx, decoder, vae, z.tensor.slice(1, 0, std::min(z.tensor.dim(1), enough)), *world,
+                        bands.decode, [](int64_t, int64_t, const Tensor&) {});
 }
 
 DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {

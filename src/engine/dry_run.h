@@ -93,9 +93,9 @@ StageBytes dry_memory(const GenerationSpec& spec);
 int64_t dry_decode_memory(const GenerationSpec& spec, int64_t bands);
 int64_t dry_encode_memory(const GenerationSpec& spec, int64_t bands);
 
-/// Runs the VAE's part of a generation in so many bands on a table that computes nothing: every kind of call that it
-/// will make. Some milliseconds.
-void show_vae(const GenerationSpec& spec, const VaeBands& bands, const ops::KernelTable& table);
+/// Runs the VAE's part of a generation, as `rank` of the spec's has it in so many bands, on a table that computes
+/// nothing: every kind of call that it will make. Some milliseconds.
+void show_vae(const GenerationSpec& spec, const VaeBands& bands, int rank, const ops::KernelTable& table);
 
 /// The work of each stage.
 class DryWork {

@@ -10,6 +10,7 @@
 #include "engine/metadata.h"
 #include "engine/ranks.h"
 #include "io/metadata.h"
+#include "models/row_bands.h"
 #include "ops/kernels.h"
 #include "sampler/solver.h"
 #include "wan/wan.h"
@@ -53,6 +54,7 @@ struct Engine::Impl {
     if (options.ranks) join();
     const engine::Sharding sharding{shard_ranks.get(), gathers.get()};
     loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies, sharding);
+    if (mesh && options.ranks->world->size() > 1) loaded->vae_ranks = options.ranks->world.get();
   }
 
   /// Takes this rank's place among all.
@@ -105,12 +107,17 @@ struct Engine::Impl {
     if (options.vram) memory.set_limit(may_use.bytes - engine::cuda_context_bytes);
     const engine::Placement p =
         plan.place(may_use.bytes, may_use.host_bytes > 0 ? may_use.host_bytes : engine::MemoryPlan::no_limit);
-    loaded->vae_bands = p.bands;
+    loaded->vae_bands = p.bands;  // of one rank that has the whole video
+    if (mesh)
+      loaded->vae_bands.decode =
+          models::decoder_bands_each(models.vae_config().up, prepared.latent[2], mesh->sizes().ranks(), p.bands.decode);
     loaded->dits_stay = p.kept_for_decode && !options.offload_model.value_or(false);
     loaded->dits.set_room({p.places, p.resident, p.in_host});
     background.reset();
-    if (backend.prepare && (leads() || spec.image))  // the others do not decode
-      background = backend.prepare([&](const ops::KernelTable& table) { engine::show_vae(spec, p.bands, table); });
+    if (backend.prepare)
+      background = backend.prepare([&](const ops::KernelTable& table) {
+        engine::show_vae(spec, loaded->vae_bands, mesh ? mesh->rank() : 0, table);
+      });
   }
 
   /// Where steps of this request are kept, if they are.
@@ -205,20 +212,20 @@ Result Engine::generate(const Request& request, const Hooks& all_hooks) {
   impl_->make_room(prepared);
   if (impl_->fingerprint.empty()) impl_->fingerprint = impl_->models.files().fingerprint();
   std::optional<engine::SavedRun> saved = impl_->open_saved(prepared, hooks);
-  std::optional<engine::SavedRun::Found> found;
-  if (saved) found = impl_->find_saved(*saved, prepared, hooks);
+  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, *impl_->loaded, prepared, hooks,
+                                saved ? &*saved : nullptr);
+  engine::Start start{prepared.request.seed, generation.wants_video(), {}};
+  if (saved) start.found = impl_->find_saved(*saved, prepared, hooks);
   if (impl_->mesh) {
     impl_->agree(prepared);
     engine::share_start(impl_->ctx, *impl_->options.ranks->world, prepared.latent,
-                        sampler::history_slots(*prepared.request.solver), prepared.request.seed, found);
+                        sampler::history_slots(*prepared.request.solver), start);
   }
-  if (found) prepared.request.seed = found->seed;
+  prepared.request.seed = start.found ? start.found->seed : start.seed;
   Result result;
   result.metadata = engine::metadata_json(prepared, impl_->options, impl_->models.task(), impl_->fingerprint);
-  engine::Generation generation(impl_->ctx, impl_->text_ctx, impl_->models, *impl_->loaded, prepared, hooks,
-                                saved ? &*saved : nullptr);
-  if (found) generation.go_on_from(std::move(*found));
-  generation.run(request.metadata ? result.metadata : std::string());
+  if (start.found) generation.go_on_from(std::move(*start.found));
+  generation.run(request.metadata ? result.metadata : std::string(), start.video);
 
   result.output = prepared.request.output;
   result.seed = prepared.request.seed;

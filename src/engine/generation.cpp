@@ -83,14 +83,18 @@ void Generation::keep(const pipeline::RunState& state) {
   }
 }
 
-void Generation::run(const std::string& metadata) {
+bool Generation::wants_video() const noexcept {
+  return !prepared_.request.output.empty() || hooks_.on_frame || dump_.wanted();
+}
+
+void Generation::run(const std::string& metadata, bool video) {
   const Request& r = prepared_.request;
   const OwnedTensor latent = r.latents.empty() ? sample() : load_latents();
   ctx_.arena->release();
   if (!loaded_.dits_stay) loaded_.dits.leave_device();
   ctx_.tap("latent_out", latent.tensor);
   if (!r.save_latents.empty()) save_latents(latent.tensor, r.save_latents);
-  if (!r.output.empty() || hooks_.on_frame || dump_.wanted()) {
+  if (video) {
     try {
       decode(latent.tensor, metadata);
     } catch (const Error& error) {
@@ -303,20 +307,23 @@ void Generation::decode(const Tensor& latent, const std::string& metadata) {
   std::vector<float> planes;
   int64_t rows_done = 0;  // of all frames
   reporter_.begin(Stage::decode, prepared_.frames);
-  models::decode_bands(ctx_, decoder, vae, latent, loaded_.vae_bands.decode,
-                       [&](int64_t frame, int64_t row, const Tensor& part) {
-                         ctx_.check_stop();
-                         if (whole.tensor)
-                           for (int64_t c = 0; c < 3; ++c)
-                             for (int64_t t = 0; t < part.dim(1); ++t)
-                               ops::copy(ctx_, part.slice(0, c, 1).slice(1, t, 1),
-                                         whole.tensor.slice(0, c, 1).slice(1, frame + t, 1).slice(2, row, part.dim(2)));
-                         planes.resize(static_cast<size_t>(part.numel()));
-                         ctx_.arena->memory().download(planes.data(), part.data, part.nbytes());
-                         assembler.add(frame, row, part.dim(1), planes);
-                         rows_done += part.dim(1) * part.dim(2);
-                         reporter_.done(rows_done / prepared_.height);
-                       });
+  const auto take = [&](int64_t frame, int64_t row, const Tensor& part) {
+    ctx_.check_stop();
+    if (whole.tensor)
+      for (int64_t c = 0; c < 3; ++c)
+        for (int64_t t = 0; t < part.dim(1); ++t)
+          ops::copy(ctx_, part.slice(0, c, 1).slice(1, t, 1),
+                    whole.tensor.slice(0, c, 1).slice(1, frame + t, 1).slice(2, row, part.dim(2)));
+    planes.resize(static_cast<size_t>(part.numel()));
+    ctx_.arena->memory().download(planes.data(), part.data, part.nbytes());
+    assembler.add(frame, row, part.dim(1), planes);
+    rows_done += part.dim(1) * part.dim(2);
+    reporter_.done(rows_done / prepared_.height);
+  };
+  if (loaded_.vae_ranks)
+    models::decode_shared(ctx_, decoder, vae, latent, *loaded_.vae_ranks, loaded_.vae_bands.decode, take);
+  else
+    models::decode_bands(ctx_, decoder, vae, latent, loaded_.vae_bands.decode, take);
   if (whole.tensor) ctx_.tap("video", whole.tensor);
   reporter_.begin(Stage::save, 1);
   if (writer) writer->finish();

@@ -2,6 +2,7 @@
 #include <map>
 #include <memory>
 
+#include "comm/communicator.h"
 #include "core/context.h"
 #include "engine/dit_store.h"
 #include "engine/dump.h"
@@ -31,7 +32,8 @@ struct LoadedModels {
 
   weights::Policy policy, text_policy, dit_policy;
   VaeBands vae_bands;
-  bool dits_stay = true;  ///< while the VAE decodes, and for the next generation
+  comm::Communicator* vae_ranks = nullptr;  ///< who share the decoding, each with vae_bands.decode bands; or absent
+  bool dits_stay = true;                    ///< while the VAE decodes, and for the next generation
   weights::CopyQueue* text_copies;
   DitStore dits;
 };
@@ -55,8 +57,10 @@ class Generation {
   /// Begins with what an interrupted run left.
   void go_on_from(SavedRun::Found found) { found_ = std::move(found); }
 
-  /// Runs all stages; `metadata` is stored in the output unless empty.
-  void run(const std::string& metadata);
+  /// Runs all stages; `metadata` is stored in the output unless empty. `video`: decodes, too.
+  void run(const std::string& metadata, bool video);
+  /// Somebody wants the frames.
+  bool wants_video() const noexcept;
   double elapsed() const { return reporter_.elapsed(); }
 
  private:

@@ -65,7 +65,7 @@ TEST_P(PlannedRun, TakesWhatThePlanSays) {
     if (p.stage != stage) memory.reset_peak();
     stage = p.stage;
   };
-  Generation(ctx, ctx, models, loaded, prepared, hooks).run({});
+  Generation(ctx, ctx, models, loaded, prepared, hooks).run({}, true);
   EXPECT_EQ(frames, run.frames);
 
   GenerationSpec spec = generation_spec(models, prepared, {run.compute, false, false, run.round, 2});

@@ -98,6 +98,41 @@ TEST_P(ParallelGolden, Bf16IsNearOneRanks) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, ParallelGolden, testing::ValuesIn(golden_cases), test::golden_name);
 
+// The frames of a video that is high enough for all ranks to decode some of its rows.
+TEST(Parallel, AllRanksDecode) {
+  for (const GoldenCase& c : {golden_cases[0], golden_cases[3]}) {
+    const auto frames_of = [&](const Way& way) {
+      std::vector<std::vector<uint8_t>> frames;
+      const auto errors = on_engines(options_of(c, Precision::f32), way, [&](Engine& engine, int rank) {
+        Request request = test::golden_request(c);
+        request.width = 32;
+        request.height = 32 * 24;
+        request.frames = 9;
+        request.steps = 1;
+        Hooks hooks;
+        if (rank == 0)
+          hooks.on_frame = [&](std::span<const uint8_t> rgb, int, int) { frames.emplace_back(rgb.begin(), rgb.end()); };
+        engine.generate(request, hooks);
+      });
+      EXPECT_THAT(errors, Each(""));
+      return frames;
+    };
+    const auto alone = frames_of({{1, 1}});
+    ASSERT_EQ(alone.size(), 9);
+    for (const Way& way : {Way{{2, 1}}, Way{{1, 3}}}) {
+      const auto shared = frames_of(way);
+      ASSERT_EQ(shared.size(), alone.size());
+      int most = 0;
+      for (size_t f = 0; f < alone.size(); ++f) {
+        ASSERT_EQ(shared[f].size(), alone[f].size());
+        for (size_t i = 0; i < alone[f].size(); ++i)
+          most = std::max(most, std::abs(int{shared[f][i]} - int{alone[f][i]}));
+      }
+      EXPECT_LE(most, 1) << c.name << ", " << to_string(way);
+    }
+  }
+}
+
 // Every intermediate of rank 0 that is one's own, against upstream's.
 TEST(Parallel, RankZeroHasTheVideoAndTheOthersNothing) {
   const GoldenCase& c = golden_cases[0];

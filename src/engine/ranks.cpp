@@ -24,21 +24,21 @@ void broadcast(Context& ctx, comm::Communicator& world, const Tensor& tensor) {
   for (int rank = 1; rank < world.size(); ++rank) world.send({data, bytes}, rank, ctx.stream);
 }
 
-void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, int64_t& seed,
-                 std::optional<SavedRun::Found>& found) {
-  std::array<int64_t, 2> start{found ? found->seed : seed, found ? found->steps_done : 0};
-  broadcast_host(ctx, world, std::as_writable_bytes(std::span(start)));
-  seed = start[0];
-  if (start[1] == 0) {
+void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, Start& start) {
+  std::optional<SavedRun::Found>& found = start.found;
+  std::array<int64_t, 3> values{found ? found->seed : start.seed, start.video, found ? found->steps_done : 0};
+  broadcast_host(ctx, world, std::as_writable_bytes(std::span(values)));
+  start.seed = values[0];
+  start.video = values[1] != 0;
+  if (values[2] == 0) {
     found.reset();
     return;
   }
-  if (world.rank() > 0) found = SavedRun::Found{seed, start[1], {}, {}};
+  if (world.rank() > 0) found = SavedRun::Found{start.seed, values[2], {}, {}};
   found->latent.resize(static_cast<size_t>(latent.numel()));
   found->history.resize(static_cast<size_t>(history), std::vector<float>(found->latent.size()));
   broadcast_host(ctx, world, std::as_writable_bytes(std::span(found->latent)));
-  for (std::vector<float>& values : found->history)
-    broadcast_host(ctx, world, std::as_writable_bytes(std::span(values)));
+  for (std::vector<float>& slot : found->history) broadcast_host(ctx, world, std::as_writable_bytes(std::span(slot)));
 }
 
 }  // namespace wan::engine

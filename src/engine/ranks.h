@@ -32,9 +32,14 @@ struct Ranks {
 /// tensor = rank 0's. Contiguous.
 void broadcast(Context& ctx, comm::Communicator& world, const Tensor& tensor);
 
-/// Gives every rank what rank 0 begins with: its seed, and the steps that an interrupted run left, if there are any.
-/// `latent` and `history` are what a saved run of this request has.
-void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, int64_t& seed,
-                 std::optional<SavedRun::Found>& found);
+/// What every rank must begin with as rank 0 does.
+struct Start {
+  int64_t seed = 0;
+  bool video = false;                    ///< somebody wants the frames
+  std::optional<SavedRun::Found> found;  ///< the steps that an interrupted run left
+};
+
+/// Rank 0's start for all. `latent` and `history` are what a saved run of this request has.
+void share_start(Context& ctx, comm::Communicator& world, const Shape& latent, int64_t history, Start& start);
 
 }  // namespace wan::engine

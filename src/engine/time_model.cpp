@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/row_bands.h"
+
 namespace wan::engine {
 namespace {
 
@@ -40,7 +42,8 @@ Seconds TimeModel::of(const MemoryPlan& m, const Placement& p, const Sharing& s)
   const auto on_cpu = [&](const ops::OpWork& op) { return floor_seconds(cpu, op); };
   const auto disk = [](int64_t bytes) { return static_cast<double>(bytes) / disk_bytes_per_second; };
   Seconds t;
-  t.decode = work_.decode().seconds(on_device) / vae_share;
+  const auto decoding = models::decoder_ranks(spec_.dimensions.vae.up, spec_.latent()[2], s.gpus(), 1);
+  t.decode = work_.decode().seconds(on_device) / vae_share / static_cast<double>(decoding);
   t.load = disk(m.weights().decoder.file);
   if (spec_.decode_only) return t;
   const ExpertSteps steps = expert_steps(spec_);

@@ -46,7 +46,7 @@ Video decoded(const test::GoldenCase& c, int64_t bands) {
     EXPECT_GE(p.done, done);
     done = p.done;
   };
-  Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({});
+  Generation(cpu.ctx, cpu.ctx, models, loaded, prepared, hooks).run({}, true);
   EXPECT_EQ(done, *r.frames);
   video.values = test::Expected(r.dump).f32("video");
   return video;

@@ -88,9 +88,42 @@ RowBand image_of(const VaeConfig& c, RowBand band) {
   return band.conv();
 }
 
+// Bands in waves of one on every rank; absent ranks: one has them all. The ranks' order turns with every wave, so that
+// the rows kept of a wave's last band are where the next one begins.
+struct SharedBands {
+  comm::Communicator* ranks = nullptr;
+  int64_t workers = 1, waves = 0;
+
+  int rank() const { return ranks ? ranks->rank() : 0; }
+  int64_t turned(int64_t wave, int64_t i) const { return wave % 2 == 0 ? i : workers - 1 - i; }
+  // The rank that has the `place`-th band of a wave, and the place of this rank.
+  int rank_at(int64_t wave, int64_t place) const {
+    return place < 0 || place >= workers ? -1 : static_cast<int>(turned(wave, place));
+  }
+  int64_t place(int64_t wave) const { return turned(wave, rank()); }
+  size_t band(int64_t wave, int64_t place) const { return static_cast<size_t>(wave * workers + place); }
+};
+
+// What a wave made of the same frames, top to bottom, to rank 0's sink.
+void hand_over(Context& ctx, const SharedBands& shared, const std::vector<RowBand>& plan, int64_t wave,
+               const VaeConfig& config, int64_t first_frame, const Tensor& own, const BandSink& sink) {
+  if (shared.rank() > 0) return shared.ranks->send(parallel::bytes_of(own), 0, ctx.stream);
+  for (int64_t place = 0; place < shared.workers; ++place) {
+    const RowRange rows = image_of(config, plan[shared.band(wave, place)]).own();
+    const int rank = shared.rank_at(wave, place);
+    const auto scope = ctx.arena->scope();
+    Tensor frames = own;
+    if (rank > 0) {
+      frames = ctx.make(DType::f32, {3, own.dim(1), rows.count() * config.patch, own.dim(3)});
+      shared.ranks->receive(parallel::bytes_of(frames), rank, ctx.stream);
+    }
+    sink(first_frame, rows.begin * config.patch, frames);
+  }
+}
+
 // All frames in one band after another.
-void decode_in(Context& ctx, const std::vector<RowBand>& plan, const VaeDecoderWeights& weights,
-               const VaeConfig& config, const Tensor& z, const BandSink& sink) {
+void decode_in(Context& ctx, const std::vector<RowBand>& plan, const SharedBands& shared,
+               const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z, const BandSink& sink) {
   const int64_t latent_frames = z.dim(1), height = z.dim(2), width = z.dim(3), channels = config.up.front().in;
   const auto scope = ctx.arena->scope();
   const Tensor middle = ctx.make(ctx.compute, {latent_frames, height, width, channels});
@@ -102,19 +135,24 @@ void decode_in(Context& ctx, const std::vector<RowBand>& plan, const VaeDecoderW
   }
   VaeState state(config.up);
   state.keep_rows_up(config.up, has_shortcut(config), latent_frames);
-  for (const RowBand& band : plan) {
+  for (int64_t wave = 0; wave < shared.waves; ++wave) {
+    const int64_t place = shared.place(wave);
+    const RowExchange exchange{shared.ranks, shared.rank_at(wave, place - 1), shared.rank_at(wave, place + 1)};
+    RowBand band = plan[shared.band(wave, place)];
+    band.exchange = &exchange;
     state.start_band();
     expect_up(state.pools, config.up, band, width);
     const int64_t kept = band.kept(up_reach(config.up.front(), has_shortcut(config)));
     const Tensor x = middle.slice(1, band.own().begin - kept, kept + band.rows());
     const RowRange image = image_of(config, band).own();
     for (int64_t t = 0, first = 0; t < latent_frames; ++t) {
+      ctx.check_stop();
       const auto one = ctx.arena->scope();
       const Tensor frames = ctx.make(DType::f32, {3, state.first ? 1 : config.stride_t(), image.count() * config.patch,
                                                   width * config.stride_s()});
       finish_frame(ctx, {weights, config, state, frames}, 0, band, x.slice(0, t, 1), 0);
       state.first = false;
-      sink(first, image.begin * config.patch, frames);
+      hand_over(ctx, shared, plan, wave, config, first, frames, sink);
       first += frames.dim(1);
     }
   }
@@ -161,8 +199,20 @@ void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfi
                   int64_t bands, const BandSink& sink) {
   check_latents(z, config);
   const std::vector<RowBand> plan = plan_decoder_bands(config.up, z.dim(2), bands);
-  if (plan.size() > 1) return decode_in(ctx, plan, weights, config, z, sink);
+  if (plan.size() > 1) return decode_in(ctx, plan, {nullptr, 1, bands}, weights, config, z, sink);
   decode(ctx, weights, config, z, [&](int64_t first, const Tensor& frames) { sink(first, 0, frames); });
+}
+
+void decode_shared(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
+                   comm::Communicator& ranks, int64_t bands_each, const BandSink& sink) {
+  check_latents(z, config);
+  require(bands_each >= 1, ErrorCode::invalid_argument, "[VAE decoder] {} bands on each rank, expected at least 1",
+          bands_each);
+  const int64_t workers = decoder_ranks(config.up, z.dim(2), ranks.size(), bands_each);
+  if (ranks.rank() >= workers) return;
+  if (workers == 1) return decode_bands(ctx, weights, config, z, std::min(bands_each, z.dim(2)), sink);
+  const std::vector<RowBand> plan = plan_shared_bands(config.up, z.dim(2), workers * bands_each);
+  decode_in(ctx, plan, {&ranks, workers, bands_each}, weights, config, z, sink);
 }
 
 }  // namespace wan::models

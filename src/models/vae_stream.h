@@ -65,6 +65,13 @@ void decode(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& con
 void decode_bands(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
                   int64_t bands, const BandSink& sink);
 
+/// The same by ranks that all call it, each with `bands_each` bands; where the latents have too few rows, the last
+/// ranks have none (see decoder_ranks). Rank 0's sink gets all rows: of one latent frame's frames those of a wave of
+/// bands, top to bottom, then the next latent frame's. The values are those of as many bands on one rank. Throws
+/// Error(comm) too.
+void decode_shared(Context& ctx, const VaeDecoderWeights& weights, const VaeConfig& config, const Tensor& z,
+                   comm::Communicator& ranks, int64_t bands_each, const BandSink& sink);
+
 /// Encodes the `frames` (4n + 1) frames of a source into z [z_dim, n + 1, h, w].
 void encode(Context& ctx, const VaeEncoderWeights& weights, const VaeConfig& config, int64_t frames,
             const FrameSource& source, const Tensor& z);

@@ -68,12 +68,13 @@ inline Tensor streamed_decode(Context& ctx, const Loaded& vae, const Tensor& z) 
   return video;
 }
 
-/// The video of z through bands of rows.
-inline Tensor banded_decode(Context& ctx, const Loaded& vae, const Tensor& z, int64_t bands) {
+/// The video that decode(sink) makes of z in bands of rows.
+template <class Decode>
+Tensor video_of_bands(Context& ctx, const Loaded& vae, const Tensor& z, const Decode& decode) {
   const int64_t s = vae.config.stride_s();
   const Tensor video = ctx.make(DType::f32, {3, vae.config.video_frames(z.dim(1)), z.dim(2) * s, z.dim(3) * s});
   std::fill_n(video.ptr<float>(), video.numel(), 9.f);
-  decode_bands(ctx, vae.decoder, vae.config, z, bands, [&](int64_t frame, int64_t row, const Tensor& part) {
+  decode([&](int64_t frame, int64_t row, const Tensor& part) {
     for (int64_t c = 0; c < 3; ++c)
       for (int64_t t = 0; t < part.dim(1); ++t) {
         const Tensor from = part.slice(0, c, 1).slice(1, t, 1);
@@ -82,6 +83,10 @@ inline Tensor banded_decode(Context& ctx, const Loaded& vae, const Tensor& z, in
       }
   });
   return video;
+}
+inline Tensor banded_decode(Context& ctx, const Loaded& vae, const Tensor& z, int64_t bands) {
+  return video_of_bands(ctx, vae, z,
+                        [&](const BandSink& sink) { decode_bands(ctx, vae.decoder, vae.config, z, bands, sink); });
 }
 
 /// The latent of a video, chunk by chunk from slices of it.

@@ -7,10 +7,6 @@
 namespace wan::parallel {
 namespace {
 
-std::span<std::byte> bytes_of(const Tensor& t) {
-  return {static_cast<std::byte*>(t.data), static_cast<size_t>(t.nbytes())};
-}
-
 void check_exchange(const char* what, const Tensor& from, const Tensor& to, int64_t from_parts, int64_t to_parts,
                     int ranks) {
   require(from.contiguous() && to.contiguous() && from.dtype == to.dtype && to.dim(0) == ranks &&
@@ -40,10 +36,10 @@ std::string name_of(const char* kind, int first, int step, int count) {
 /// Stands for one rank of many whose memory does not exist.
 class Dry final : public comm::Communicator {
  public:
-  explicit Dry(int size) : size_(size) {}
-  int rank() const noexcept override { return 0; }
+  explicit Dry(int size, int rank = 0) : size_(size), rank_(rank) {}
+  int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
-  std::unique_ptr<Communicator> split(int) override { return std::make_unique<Dry>(size_); }
+  std::unique_ptr<Communicator> split(int) override { return std::make_unique<Dry>(size_, rank_); }
   void all_to_all(std::span<const std::byte>, std::span<std::byte>, void*) override {}
   void all_gather(std::span<const std::byte>, std::span<std::byte>, void*) override {}
   void all_reduce(std::span<float>, comm::Reduction, void*) override {}
@@ -52,7 +48,7 @@ class Dry final : public comm::Communicator {
   void barrier(void*) override {}
 
  private:
-  int size_;
+  int size_, rank_;
 };
 
 }  // namespace
@@ -82,6 +78,8 @@ Mesh::Mesh(comm::Communicator& world, const MeshSizes& sizes) : sizes_(sizes), r
   if (sizes.sequence > 1)
     sequence_.emplace(world.split(branch), name_of("sequence", branch * sizes.sequence, 1, sizes.sequence));
 }
+
+std::unique_ptr<comm::Communicator> Mesh::dry_world(int rank, int size) { return std::make_unique<Dry>(size, rank); }
 
 Mesh Mesh::dry(const MeshSizes& sizes) {
   Mesh mesh;

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "comm/communicator.h"
@@ -8,6 +9,11 @@
 
 /// How the ranks of a run share the work of a model.
 namespace wan::parallel {
+
+/// A contiguous tensor's memory, as communicators want it.
+inline std::span<std::byte> bytes_of(const Tensor& t) noexcept {
+  return {static_cast<std::byte*>(t.data), static_cast<size_t>(t.nbytes())};
+}
 
 /// Ranks along one axis of a mesh. Collectives of tensors, ordered on ctx's stream.
 class Group {
@@ -43,6 +49,8 @@ class Mesh {
   Mesh(comm::Communicator& world, const MeshSizes& sizes);
   /// Of one rank of so many, whose exchanges do nothing: for the planner.
   static Mesh dry(const MeshSizes& sizes);
+  /// One rank of the whole world in such a mesh, whose exchanges do nothing.
+  static std::unique_ptr<comm::Communicator> dry_world(int rank, int size);
 
   const MeshSizes& sizes() const noexcept { return sizes_; }
   int rank() const noexcept { return rank_; }
