@@ -44,7 +44,7 @@ def adapted(words, source, scratch):
         return None
     words = ["1" if w in ("N", "X") else w for w in words]
     golden = source / "tests/golden/tiny"
-    if command in ("generate", "bench", "doctor", "plan") and "--ckpt_dir" in words:
+    if command in ("generate", "bench", "doctor", "plan") and "--ckpt_dir" in words[:-1]:
         name = value(words, "--ckpt_dir").lower()
         kind = next((k for k in ("I2V-A14B", "T2V-A14B", "TI2V-5B") if "-" + k.lower() in "-" + name), None)
         kind = kind or ("TI2V-5B" if "ti2v" in name else "T2V-A14B")
