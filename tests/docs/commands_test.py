@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs every `wan ...` command of the documents: commands_test.py WAN SOURCE_DIR [DOCUMENT...]
 
-Folders and names of checkpoints become the demo models or the golden checkpoints. `wan generate` gets --dry_run, X Downloads run without a network: exit status 2 with the sentence about it means that the command was understood.
+Folders and names of checkpoints become the demo models or the golden checkpoints. `wan generate` gets --dry_run. Downloads run
+without a network: exit status 2 with the sentence about it means that the command was understood.
 """
 import os
 import pathlib
