@@ -9,7 +9,7 @@ packages=(build-essential cmake ninja-build pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
   libcurl4-openssl-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  openmpi-bin iproute2 python3-minimal)
+  openmpi-bin iproute2 python3)
 # What the checks of tools/check.sh need besides.
 check_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev python3 git ffmpeg)
 
