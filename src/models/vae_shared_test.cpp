@@ -54,17 +54,20 @@ class SharedVae : public testing::TestWithParam<VaeVersion> {};
 TEST_P(SharedVae, DecodesWhatOneRankDecodes) {
   for (const DType compute : {DType::f32, DType::bf16}) {
     const Loaded vae(GetParam(), compute);
-    for (const auto& [ranks, each, height] :
-         {std::array<int64_t, 3>{2, 1, 24}, {2, 3, 27}, {3, 1, 40}, {3, 2, 41}, {4, 1, 23}, {3, 1, 2}, {8, 2, 44}}) {
-      const int64_t workers = decoder_ranks(vae.config.up, height, ranks, each);
-      EXPECT_EQ(workers > 1, height > 2) << height;
+    struct Sharing {
+      int64_t ranks, each, height;
+    };
+    for (const Sharing& s :
+         {Sharing{2, 1, 24}, {2, 3, 27}, {3, 1, 40}, {3, 2, 41}, {4, 1, 23}, {3, 1, 2}, {8, 2, 44}}) {
+      const int64_t workers = decoder_ranks(vae.config.up, s.height, s.ranks, s.each);
+      EXPECT_EQ(workers > 1, s.height > 2) << s.height;
       std::vector<float> shared;
-      std::vector<int64_t> calls(static_cast<size_t>(ranks));
-      const auto errors = test::on_ranks(static_cast<int>(ranks), [&](comm::Communicator& world) {
+      std::vector<int64_t> calls(static_cast<size_t>(s.ranks));
+      const auto errors = test::on_ranks(static_cast<int>(s.ranks), [&](comm::Communicator& world) {
         test::CpuContext cpu(compute, 1);
-        const Tensor z = some_latent(cpu, vae.config.z_dim, 3, height, 2);
+        const Tensor z = some_latent(cpu, vae.config.z_dim, 3, s.height, 2);
         const Tensor video = video_of_bands(cpu.ctx, vae, z, [&](const BandSink& sink) {
-          decode_shared(cpu.ctx, vae.decoder, vae.config, z, world, each,
+          decode_shared(cpu.ctx, vae.decoder, vae.config, z, world, s.each,
                         [&](int64_t frame, int64_t row, const Tensor& part) {
                           ++calls[static_cast<size_t>(world.rank())];
                           sink(frame, row, part);
@@ -74,12 +77,12 @@ TEST_P(SharedVae, DecodesWhatOneRankDecodes) {
       });
       EXPECT_THAT(errors, Each(""));
       test::CpuContext cpu(compute, 1);
-      const Tensor z = some_latent(cpu, vae.config.z_dim, 3, height, 2);
-      const Tensor alone = workers > 1 ? streamed_decode(cpu.ctx, vae, z) : banded_decode(cpu.ctx, vae, z, height);
+      const Tensor z = some_latent(cpu, vae.config.z_dim, 3, s.height, 2);
+      const Tensor alone = workers > 1 ? streamed_decode(cpu.ctx, vae, z) : banded_decode(cpu.ctx, vae, z, s.height);
       ASSERT_EQ(std::ssize(shared), alone.numel());
       const std::vector<float> whole(alone.ptr<float>(), alone.ptr<float>() + alone.numel());
       EXPECT_LE(test::relative_l2(shared, whole), compute == DType::f32 ? 1e-6 : 2e-3)
-          << ranks << " ranks with " << each << " bands of " << height << " rows";
+          << s.ranks << " s.ranks with " << s.each << " bands of " << s.height << " rows";
       EXPECT_THAT(std::span(calls).subspan(1), Each(0));
     }
   }
