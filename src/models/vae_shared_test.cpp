@@ -82,7 +82,7 @@ TEST_P(SharedVae, DecodesWhatOneRankDecodes) {
       ASSERT_EQ(std::ssize(shared), alone.numel());
       const std::vector<float> whole(alone.ptr<float>(), alone.ptr<float>() + alone.numel());
       EXPECT_LE(test::relative_l2(shared, whole), compute == DType::f32 ? 1e-6 : 2e-3)
-          << s.ranks << " s.ranks with " << s.each << " bands of " << s.height << " rows";
+          << s.ranks << " ranks with " << s.each << " bands of " << s.height << " rows";
       EXPECT_THAT(std::span(calls).subspan(1), Each(0));
     }
   }
