@@ -125,7 +125,7 @@ TEST(CleanPrompt, TakesBoundedTimeOnHostileText) {
   };
   for (const std::string& text : hostile) {
     ASSERT_LE(text.size(), n);
-    EXPECT_LT(seconds(text), 10.0) << text.substr(0, 20);  // leaves room for sanitizers on a busy machine
+    EXPECT_LT(seconds(text), 60.0) << text.substr(0, 20);  // leaves room for sanitizers without inlining
   }
 }
 
