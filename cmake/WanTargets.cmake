@@ -15,9 +15,6 @@ target_compile_options(wan_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers>
   $<$<AND:$<BOOL:${WAN_WERROR}>,$<COMPILE_LANGUAGE:CXX>>:-Werror>
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>)
-# What a test program spends its compile time on: GoogleTest, and the standard library.
-set(wan_test_headers <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <chrono> <cmath> <cstdint> <cstring> <filesystem>
-  <fstream> <functional> <map> <memory> <optional> <random> <span> <sstream> <string> <string_view> <thread> <vector>)
 if(WAN_SANITIZE)
   target_compile_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(wan_options INTERFACE -fsanitize=${WAN_SANITIZE})
@@ -58,6 +55,10 @@ function(wan_test name)
     add_dependencies(wan_gpu_tests wan_${name}_gpu_test)
   endif()
 endfunction()
+
+# What a test program spends its compile time on: GoogleTest, and the standard library.
+set(wan_test_headers <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <chrono> <cmath> <cstdint> <cstring> <filesystem>
+  <fstream> <functional> <map> <memory> <optional> <random> <span> <sstream> <string> <string_view> <thread> <vector>)
 
 function(wan_test_program target sources deps labels)
   add_executable(${target} ${sources})

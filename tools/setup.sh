@@ -11,7 +11,7 @@ packages=(build-essential cmake ninja-build pkg-config
   libgtest-dev libgmock-dev libbenchmark-dev
   openmpi-bin iproute2 python3)
 # What the checks of tools/check.sh need besides.
-check_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev python3 git ffmpeg)
+check_packages=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev git ffmpeg)
 
 [ "${1:-}" = "--with-checks" ] && packages+=("${check_packages[@]}")
 

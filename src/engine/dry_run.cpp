@@ -133,10 +133,14 @@ void dry_encode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t 
       bands);
 }
 
-void dry_decode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames, int64_t bands = 1) {
+/// Decodes the first latent frames of `z` as one rank of `ranks` that share it, in so many bands each.
+void dry_decode(const GenerationSpec& s, Context& ctx, const Tensor& z, int64_t latent_frames, int64_t bands = 1,
+                int rank = 0, int ranks = 1) {
   const models::VaeConfig& vae = s.dimensions.vae;
   const auto decoder = dry_weights<models::VaeDecoderWeights>(vae, ctx.compute);
-  models::decode_bands(ctx, decoder, vae, z.slice(1, 0, latent_frames), bands, [](int64_t, int64_t, const Tensor&) {});
+  const auto world = parallel::Mesh::dry_world(rank, ranks);
+  models::decode_shared(ctx, decoder, vae, z.slice(1, 0, latent_frames), *world, bands,
+                        [](int64_t, int64_t, const Tensor&) {});
 }
 
 pipeline::DenoiseJob job_of(const GenerationSpec& s, const sampler::Schedule& schedule) {
@@ -356,11 +360,7 @@ void show_vae(const GenerationSpec& s, const VaeBands& bands, int rank, const op
     device.arena.release();
   }
   const OwnedTensor z(device.memory, DType::f32, s.latent());
-  const models::VaeConfig& vae = s.dimensions.vae;
-  const auto decoder = dry_weights<models::VaeDecoderWeights>(vae, s.compute);
-  const auto world = parallel::Mesh::dry_world(rank, s.mesh.ranks());
-  models::decode_shared(device.ctx, decoder, vae, z.tensor.slice(1, 0, std::min(z.tensor.dim(1), enough)), *world,
-                        bands.decode, [](int64_t, int64_t, const Tensor&) {});
+  dry_decode(s, device.ctx, z.tensor, std::min(z.tensor.dim(1), enough), bands.decode, rank, s.mesh.ranks());
 }
 
 DryWork::DryWork(const GenerationSpec& s) : layers_(s.dimensions.dit.layers), text_layers_(s.dimensions.t5.layers) {

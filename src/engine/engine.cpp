@@ -54,7 +54,7 @@ struct Engine::Impl {
     if (options.ranks) join();
     const engine::Sharding sharding{shard_ranks.get(), gathers.get()};
     loaded.emplace(models, policy, text, dit, copies, options.t5_cpu ? nullptr : copies, sharding);
-    if (mesh && options.ranks->world->size() > 1) loaded->vae_ranks = options.ranks->world.get();
+    if (mesh) loaded->vae_ranks = options.ranks->world.get();
   }
 
   /// Takes this rank's place among all.

@@ -123,9 +123,14 @@ TEST(CleanPrompt, TakesBoundedTimeOnHostileText) {
       repeat("<\n", n / 2),
       repeat("\xC3\x83\xC2\xA9\n", n / 5),
   };
+#if defined(__has_feature)
+  constexpr double limit = __has_feature(address_sanitizer) ? 60 : 10;  // up to 24 s were seen
+#else
+  constexpr double limit = 10;  // leaves room for a busy machine
+#endif
   for (const std::string& text : hostile) {
     ASSERT_LE(text.size(), n);
-    EXPECT_LT(seconds(text), 60.0) << text.substr(0, 20);  // leaves room for sanitizers without inlining
+    EXPECT_LT(seconds(text), limit) << text.substr(0, 20);
   }
 }
 
